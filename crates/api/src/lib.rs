@@ -1,0 +1,1 @@
+//! Answers questions from Postgres, read-only; serves the dashboard.

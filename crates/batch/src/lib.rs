@@ -1,0 +1,1 @@
+//! Turns final blocks into batch data and back.

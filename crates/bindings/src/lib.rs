@@ -1,0 +1,1 @@
+//! Speaks to the contracts: typed calls, events, errors, addresses; drift-tested against the sources.

@@ -1,0 +1,2 @@
+//! The `baton` binary: flags, keys, verbs.
+fn main() {}

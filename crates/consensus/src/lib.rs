@@ -1,0 +1,1 @@
+//! Agrees on blocks: the only crate that sees commonware.

@@ -1,0 +1,1 @@
+//! Turns L1 data into the one L2 chain.

@@ -1,0 +1,1 @@
+//! Executes blocks and keeps the state.

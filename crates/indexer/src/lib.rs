@@ -1,0 +1,1 @@
+//! Writes what happened to Postgres, in order, reversibly.

@@ -1,0 +1,1 @@
+//! Joins actors, supervises, drains. No rules here.

@@ -1,0 +1,1 @@
+//! Admits, orders and evicts transactions.

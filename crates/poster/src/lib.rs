@@ -1,0 +1,1 @@
+//! Certifies batches and puts them on L1 exactly once.

@@ -1,0 +1,1 @@
+//! Turns derived blocks into exact shares, conserving every wei.

@@ -1,0 +1,1 @@
+//! Says who leads, from a snapshot, an epoch and a term.

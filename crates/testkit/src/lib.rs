@@ -1,0 +1,1 @@
+//! Worlds for tests: chains, clocks, links, adversaries. Never a normal dependency.

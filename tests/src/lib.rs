@@ -1,0 +1,1 @@
+//! Scenarios over real Anvil, Postgres and processes.
