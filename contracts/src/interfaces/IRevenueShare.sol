@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+/// @title IRevenueShare
+/// @notice Splits each epoch's fees: posters' debts first, then treasury, producers, attesters; inside a sequencer commission and shares.
+/// @dev Everything is pulled. For all time, to the wei: received = debts paid + treasury + sum of sequencers' income + carry.
+interface IRevenueShare {
+    /// @notice The books.
+    struct Totals {
+        /// @dev Fees received, over all time.
+        uint128 received;
+        /// @dev Posters' debts incurred, over all time.
+        uint128 debts;
+        /// @dev Of these, covered by fees so far (first in, first out).
+        uint128 debtsPaid;
+        /// @dev Credited to the treasury, over all time.
+        uint128 treasury;
+        /// @dev Credited to sequencers (owners and shares), over all time.
+        uint128 income;
+        /// @dev Not yet credited to anyone: rounding dust and the part of absent attesters; joins the next epoch.
+        uint128 carry;
+        /// @dev Paid out, over all time.
+        uint128 claimed;
+    }
+
+    /// @notice An income account of a sequencer.
+    struct Account {
+        /// @dev Wei per share, times 2^96, over all time.
+        uint112 index;
+        /// @dev Commission not yet claimed (wei).
+        uint112 commission;
+        /// @dev Snapshot of the last epoch credited, plus 1 (0: never).
+        uint32 credited;
+    }
+
+    /// @notice Debt of the chain to a poster.
+    event DebtAdded(uint64 indexed debtId, uint64 indexed batch, address indexed poster, uint256 amount, uint256 totalDebts);
+    /// @notice An epoch was closed.
+    /// @param fees Received for it.
+    /// @param debtsPaid All debts covered so far, after it.
+    /// @param treasury Credited to the treasury.
+    /// @param producers Credited to producers, commission included.
+    /// @param attesters Credited to attesters, commission included.
+    /// @param carry Carried into the next epoch.
+    event EpochClosed(
+        uint64 indexed epoch,
+        uint64 indexed snapshot,
+        uint256 fees,
+        uint256 debtsPaid,
+        uint256 treasury,
+        uint256 producers,
+        uint256 attesters,
+        uint256 carry
+    );
+    /// @notice Incomes of an epoch, in snapshot order.
+    /// @param sequencers Sequencer ids.
+    /// @param producer Wei for blocks led.
+    /// @param attester Wei for batches signed.
+    /// @param commission Of both, wei for the owner.
+    /// @param index Wei per share times 2^96 after it, over all time.
+    event Credited(
+        uint64 indexed epoch, uint64[] sequencers, uint256[] producer, uint256[] attester, uint256[] commission, uint256[] index
+    );
+    /// @notice Income of a delegation, or of an owner's self-stake and commission, was paid.
+    /// @param account The delegator, or the owner if `owner`.
+    event Claimed(uint64 indexed sequencer, address indexed account, address receiver, bool owner, uint256 amount);
+    /// @notice A poster's debts were paid.
+    event DebtClaimed(uint64 indexed debtId, address indexed poster, uint256 amount, bool full);
+    /// @notice The treasury was paid.
+    event TreasuryClaimed(address indexed treasury, uint256 amount);
+
+    /// @notice The caller is not the BatchInbox.
+    error RevenueShare_NotInbox(address inbox, address caller);
+    /// @notice The caller is not the Portal.
+    error RevenueShare_NotPortal(address portal, address caller);
+    /// @notice The caller does not own the sequencer.
+    error RevenueShare_NotOwner(uint64 id, address owner, address caller);
+    /// @notice The fees differ from the ether received for the epoch.
+    error RevenueShare_WrongFees(uint256 expected, uint256 received);
+    /// @notice The performance bytes have the wrong length or name more blocks than the epoch has.
+    error RevenueShare_WrongPerformance(uint256 actual, uint256 expected);
+    /// @notice The debt belongs to another account, or is paid.
+    error RevenueShare_NotCreditor(uint64 debtId, address creditor, address caller);
+    /// @notice The receiver refused the ether.
+    error RevenueShare_PaymentFailed(address receiver, uint256 amount);
+
+    /// @notice Takes an epoch's fees. Only the Portal.
+    function receiveFees() external payable;
+    /// @notice Notes a debt to the poster of a batch. Only the BatchInbox.
+    function addDebt(uint64 batch, address poster, uint256 amount) external;
+    /// @notice Splits the fees received for an epoch. Only the BatchInbox, once per epoch, in order.
+    /// @param performance Per member: uint32 blocks led, uint32 terms missed, big-endian.
+    /// @param batches Batches of the epoch.
+    /// @param signed How many of them each member signed.
+    function close(uint64 epoch, uint64 snapshot, uint256 fees, bytes calldata performance, uint64 batches, uint64[] calldata signed)
+        external;
+
+    /// @notice Pays the income of the caller's delegation to `receiver`.
+    function claim(uint64 id, address receiver) external returns (uint256 amount);
+    /// @notice Pays commission and the self-stake's income to `receiver`. Only the owner.
+    function claimOwner(uint64 id, address receiver) external returns (uint256 amount);
+    /// @notice Pays what is covered of the caller's debts.
+    function claimDebts(uint64[] calldata debtIds) external returns (uint256 amount);
+    /// @notice Pays the treasury. Callable by anyone.
+    function claimTreasury() external returns (uint256 amount);
+
+    /// @notice What `claim` would pay to `account` (in the first `limit` segments of its history).
+    function claimable(uint64 id, address account) external view returns (uint256);
+    /// @notice What `claimOwner` would pay.
+    function claimableOwner(uint64 id) external view returns (uint256);
+    /// @notice A debt: its creditor (zero once fully claimed), what is open of it, and what of that is covered.
+    function debt(uint64 debtId) external view returns (address poster, uint256 open, uint256 covered);
+    /// @notice Number of debts ever incurred: ids run from 1 to this.
+    function debtCount() external view returns (uint64);
+    /// @notice A sequencer's income account.
+    function account(uint64 id) external view returns (Account memory);
+    /// @notice The books.
+    function totals() external view returns (Totals memory);
+}

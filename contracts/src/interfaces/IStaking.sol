@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+/// @title IStaking
+/// @notice Custody of all stake. A sequencer is created by bonding self-stake; anyone may delegate to it. Every way out passes the unbonding time.
+/// @dev Self-stake and delegations are shares of one pot per sequencer. Share changes are dated by *period*: the id of the next snapshot to be
+/// taken, which is the first snapshot that holds them. The contract knows no epoch and pays no fees. The zero account stands for a sequencer's
+/// self-stake wherever an account is asked for.
+/// Warning: amounts are exact until the first slash; after one, conversions round down by at most one token wei, in favour of the pot.
+interface IStaking {
+    /// @notice One sequencer's stake.
+    struct Sequencer {
+        /// @dev Cold account that holds the self-stake.
+        address owner;
+        /// @dev Commission now, in basis points of the sequencer's income.
+        uint16 commission;
+        /// @dev Commission that can never be exceeded, fixed when the sequencer was created.
+        uint16 maxCommission;
+        /// @dev Time of the last rise of the commission (0: none yet).
+        uint48 commissionRaisedAt;
+        /// @dev Bonded token wei: self-stake and delegations.
+        uint128 stake;
+        /// @dev Token wei of `stake` that belong to the owner.
+        uint128 selfStake;
+        /// @dev All shares of the pot (the virtual ones aside).
+        uint128 shares;
+        /// @dev Period of the last change of `shares`.
+        uint64 sharesFrom;
+    }
+
+    /// @notice A stake on its way out.
+    struct Exit {
+        /// @dev Who is paid.
+        address account;
+        /// @dev The sequencer it was staked behind; it stays slashable for it until paid.
+        uint64 sequencer;
+        /// @dev Period in which the exit was requested: snapshots from this id on do not hold it.
+        uint64 period;
+        /// @dev Token wei.
+        uint128 amount;
+        /// @dev Earliest time of payment (seconds).
+        uint64 readyAt;
+    }
+
+    /// @notice A span of periods in which a position held a constant number of shares.
+    struct Segment {
+        /// @dev First snapshot that holds these shares.
+        uint64 from;
+        /// @dev The shares.
+        uint128 shares;
+    }
+
+    /// @notice A sequencer was created.
+    event SequencerCreated(uint64 indexed id, address indexed owner, uint16 commission, uint16 maxCommission);
+    /// @notice Self-stake was added.
+    /// @param amount Token wei added.
+    /// @param selfShares The owner's shares after it.
+    /// @param stake All stake of the sequencer after it.
+    /// @param shares All shares of the sequencer after it.
+    /// @param period First snapshot that holds it.
+    event Bonded(
+        uint64 indexed id, address indexed owner, uint128 amount, uint128 selfShares, uint128 stake, uint128 shares, uint64 period
+    );
+    /// @notice A delegation was added.
+    /// @param accountShares The delegator's shares after it.
+    event Delegated(
+        uint64 indexed id, address indexed account, uint128 amount, uint128 accountShares, uint128 stake, uint128 shares, uint64 period
+    );
+    /// @notice Stake began to unbond.
+    /// @param selfStake Whether it was the owner's own stake.
+    /// @param amount Token wei that will be paid.
+    /// @param readyAt Earliest time of payment.
+    /// @param accountShares The account's (or owner's) remaining shares.
+    /// @param stake All stake of the sequencer after it.
+    /// @param shares All shares of the sequencer after it.
+    /// @param period First snapshot that no longer holds it.
+    event ExitRequested(
+        uint64 indexed exitId,
+        uint64 indexed id,
+        address indexed account,
+        bool selfStake,
+        uint128 amount,
+        uint64 readyAt,
+        uint128 accountShares,
+        uint128 stake,
+        uint128 shares,
+        uint64 period
+    );
+    /// @notice An exit was paid.
+    event ExitFinished(uint64 indexed exitId, uint64 indexed id, address indexed account, uint128 amount);
+    /// @notice The commission changed; it counts from the next snapshot on.
+    event CommissionSet(uint64 indexed id, uint16 commission, uint64 period);
+    /// @notice Stake was slashed (by the `Slasher`, which a later release adds).
+    /// @param amount Token wei taken from bonded stake.
+    /// @param unbondingAmount Token wei taken from stake on its way out.
+    /// @param stake All stake of the sequencer after it.
+    event Slashed(uint64 indexed id, uint64 indexed snapshot, uint128 amount, uint128 unbondingAmount, uint128 stake);
+    /// @notice A snapshot was taken: later share changes belong to `period`.
+    event Rolled(uint64 indexed period);
+
+    /// @notice The caller is not the sequencer's owner.
+    error Staking_NotOwner(uint64 id, address owner, address caller);
+    /// @notice The caller is not the SequencerPool.
+    error Staking_NotPool(address pool, address caller);
+    /// @notice No sequencer has this id.
+    error Staking_UnknownSequencer(uint64 id);
+    /// @notice The self-stake would be below the minimum.
+    error Staking_BelowMinimum(uint256 selfStake, uint256 minimum);
+    /// @notice The sequencer's stake would exceed the cap.
+    error Staking_AboveMaximum(uint256 stake, uint256 maximum);
+    /// @notice An amount of zero.
+    error Staking_ZeroAmount();
+    /// @notice More was asked for than the position holds.
+    error Staking_InsufficientStake(uint256 asked, uint256 held);
+    /// @notice The commission exceeds its maximum.
+    error Staking_CommissionTooHigh(uint256 commission, uint256 maximum);
+    /// @notice The commission rises by too much, or too soon after the last rise.
+    error Staking_CommissionRisesTooFast(uint256 rise, uint256 maximumRise, uint256 nextRiseAt);
+    /// @notice No unpaid exit has this id.
+    error Staking_UnknownExit(uint64 exitId);
+    /// @notice The unbonding time has not passed.
+    error Staking_ExitNotReady(uint64 readyAt, uint256 nowAt);
+    /// @notice The token moved another amount than asked for.
+    error Staking_UnexpectedTransfer(uint256 moved, uint256 asked);
+
+    /// @notice Creates a sequencer owned by the caller and bonds its first self-stake. Needs an allowance of `amount`.
+    /// @param amount Token wei, between the minimum and the maximum stake.
+    /// @param commission Basis points of the income, at most `maxCommission`.
+    /// @param maxCommission Basis points, at most 10,000, fixed for ever.
+    /// @return id The new sequencer's id, counted from 1.
+    function bond(uint128 amount, uint16 commission, uint16 maxCommission) external returns (uint64 id);
+
+    /// @notice Adds self-stake to the caller's sequencer. The self-stake after it must reach the minimum.
+    function topUp(uint64 id, uint128 amount) external;
+
+    /// @notice Delegates to a sequencer whose self-stake is at least the minimum.
+    /// @return shares Shares the delegation received.
+    function delegate(uint64 id, uint128 amount) external returns (uint128 shares);
+
+    /// @notice Starts the exit of the caller's delegation, or a part of it.
+    /// @return exitId Counted from 1 over all exits.
+    function requestExit(uint64 id, uint128 amount) external returns (uint64 exitId);
+
+    /// @notice Starts the exit of the owner's self-stake, or a part of it. Below the minimum the sequencer leaves the set at the next snapshot.
+    function requestSelfExit(uint64 id, uint128 amount) external returns (uint64 exitId);
+
+    /// @notice Pays an exit whose time has come to its account. Callable by anyone.
+    function finishExit(uint64 exitId) external returns (uint128 amount);
+
+    /// @notice Sets the commission: down at will, up by at most 5 points in 7 days and never above the registered maximum.
+    function setCommission(uint64 id, uint16 commission) external;
+
+    /// @notice Dates all later changes by the next period. Only the SequencerPool, which just took snapshot `period() - 1` after the call.
+    /// @return snapshot The period that ends: the id of the snapshot being taken.
+    function roll() external returns (uint64 snapshot);
+
+    /// @notice A sequencer's stake now.
+    function sequencer(uint64 id) external view returns (Sequencer memory);
+    /// @notice Owner of a sequencer (zero if there is none).
+    function ownerOf(uint64 id) external view returns (address);
+    /// @notice Number of sequencers ever created: ids run from 1 to this.
+    function sequencerCount() external view returns (uint64);
+    /// @notice Token wei that `account` has bonded behind `id` (the zero account: the owner's self-stake).
+    function stakeOf(uint64 id, address account) external view returns (uint128);
+    /// @notice Shares of `account` in `id` now.
+    function sharesOf(uint64 id, address account) external view returns (uint128);
+    /// @notice Shares of `account` in snapshot `snapshot`.
+    function sharesAt(uint64 id, address account, uint64 snapshot) external view returns (uint128);
+    /// @notice The position's history, oldest first: at most `limit` segments from number `start` on.
+    function segments(uint64 id, address account, uint256 start, uint256 limit) external view returns (Segment[] memory);
+    /// @notice An exit; all zero once paid.
+    function exits(uint64 exitId) external view returns (Exit memory);
+    /// @notice Number of exits ever requested.
+    function exitCount() external view returns (uint64);
+    /// @notice The id of the next snapshot to be taken.
+    function period() external view returns (uint64);
+    /// @notice All bonded token wei.
+    function totalStake() external view returns (uint256);
+    /// @notice All token wei on the way out.
+    function totalUnbonding() external view returns (uint256);
+    /// @notice The stake token.
+    function token() external view returns (address);
+}
