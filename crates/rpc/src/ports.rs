@@ -1,0 +1,373 @@
+//! What answering needs from the rest of the node. `crates/node` implements these over the engine, the pool, L1 and the
+//! poster; this crate never sees those.
+//!
+//! Reads are plain calls over snapshots that must not wait for the block path. Those that may take long (execution,
+//! proofs, long ranges) are called on blocking threads, a bounded number at a time.
+
+use crate::types::{BatchInfo, LeaderSchedule, SyncStatus};
+use alloy::{
+    primitives::{Address, B256, Bytes, U256},
+    rpc::types::{AccessList, BlockOverrides, EIP1186AccountProofResponse, TransactionRequest, state::StateOverride},
+};
+use baton_primitives::{Epoch, FinalBlock, Header, Height, RecoveredBlock, Transaction};
+use op_alloy_consensus::OpReceipt;
+use std::{collections::BTreeMap, future::Future, sync::Arc};
+use tokio::sync::broadcast;
+
+/// Why a read failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The state, or the block, is older than what this node keeps.
+    #[error("history of block {height} is pruned; the oldest kept is {oldest}")]
+    Pruned {
+        /// What was asked for.
+        height: u64,
+        /// The oldest that is answered.
+        oldest: u64,
+    },
+    /// The store or the executor failed: the node's fault, not the caller's.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// A final block with what its execution gave.
+#[derive(Clone, Debug)]
+pub struct ExecutedBlock {
+    /// The block.
+    pub block: Arc<RecoveredBlock>,
+    /// One receipt a transaction, in order.
+    pub receipts: Arc<Vec<OpReceipt>>,
+}
+
+/// Heights behind the tags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heads {
+    /// Last final block.
+    pub latest: Height,
+    /// Last block that is posted on L1.
+    pub safe: Height,
+    /// Last block that is posted in a finalized L1 block.
+    pub finalized: Height,
+}
+
+/// Balance and nonce of an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Wei.
+    pub balance: U256,
+    /// Transactions sent (or contracts created).
+    pub nonce: u64,
+}
+
+/// Final blocks and the state after each.
+pub trait Chain: Send + Sync + 'static {
+    /// EIP-155 chain id.
+    fn chain_id(&self) -> u64;
+    /// Heights behind the tags.
+    fn heads(&self) -> Heads;
+    /// Height of the block with this hash.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn height_of(&self, hash: B256) -> Result<Option<Height>, ReadError>;
+    /// Header and hash of the block at a height; `None` above the head.
+    ///
+    /// # Errors
+    /// If the store fails or history is pruned.
+    fn header(&self, height: Height) -> Result<Option<(B256, Header)>, ReadError>;
+    /// The block at a height; `None` above the head.
+    ///
+    /// # Errors
+    /// If the store fails or history is pruned.
+    fn block(&self, height: Height) -> Result<Option<Arc<RecoveredBlock>>, ReadError>;
+    /// The receipts of the block at a height; `None` above the head, empty for the genesis.
+    ///
+    /// # Errors
+    /// If the store fails or history is pruned.
+    fn receipts(&self, height: Height) -> Result<Option<Arc<Vec<OpReceipt>>>, ReadError>;
+    /// Height and index of a final transaction.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn locate(&self, transaction: B256) -> Result<Option<(Height, usize)>, ReadError>;
+    /// Balance and nonce after the block at `at`; zeros for an account that does not exist.
+    ///
+    /// # Errors
+    /// If the store fails or the state is pruned.
+    fn account(&self, at: Height, address: Address) -> Result<Account, ReadError>;
+    /// Code after the block at `at`; empty where there is none.
+    ///
+    /// # Errors
+    /// If the store fails or the state is pruned.
+    fn code(&self, at: Height, address: Address) -> Result<Bytes, ReadError>;
+    /// Storage word after the block at `at`.
+    ///
+    /// # Errors
+    /// If the store fails or the state is pruned.
+    fn storage(&self, at: Height, address: Address, slot: U256) -> Result<B256, ReadError>;
+    /// Base fee that the next block will have at least, wei per gas.
+    fn next_base_fee(&self) -> u64;
+    /// Every block as it becomes final and readable, in order. A receiver that falls behind loses its place; what it
+    /// missed is in the store.
+    fn subscribe(&self) -> broadcast::Receiver<ExecutedBlock>;
+    /// The block at a height with the nearest certificate that this node keeps for it, for followers.
+    ///
+    /// # Errors
+    /// If the store fails or history is pruned.
+    fn final_block(&self, height: Height) -> Result<Option<FinalBlock>, ReadError>;
+}
+
+/// One simulated call.
+#[derive(Clone, Debug, Default)]
+pub struct Call {
+    /// What to run. `gas` is always set, to at most the configured cap.
+    pub request: TransactionRequest,
+    /// It runs on the state after this block, in this block's environment.
+    pub at: Height,
+    /// Accounts to change first.
+    pub state: StateOverride,
+    /// Environment values to change first.
+    pub block: BlockOverrides,
+}
+
+/// What a simulated call did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It returned (or created).
+    Success {
+        /// Return data; the code for a creation.
+        output: Bytes,
+        /// Gas used after refunds.
+        gas_used: u64,
+        /// Gas given back, already taken off `gas_used`.
+        gas_refunded: u64,
+    },
+    /// It reverted.
+    Revert {
+        /// Revert data.
+        output: Bytes,
+        /// Gas used.
+        gas_used: u64,
+    },
+    /// It stopped on an exceptional halt.
+    Halt {
+        /// Whether gas ran out.
+        out_of_gas: bool,
+        /// geth's words for the reason: `out of gas`, `invalid opcode: INVALID`, `stack underflow`, ...
+        reason: String,
+        /// Gas used: all of it.
+        gas_used: u64,
+    },
+}
+
+/// Why a call could not even run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The state could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Refused before execution, in geth's words: `insufficient funds for gas * price + value: ...`, `intrinsic gas too
+    /// low: ...`, `nonce too low: ...`, `max fee per gas less than block base fee: ...`.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Simulates. Called on blocking threads.
+pub trait Execute: Send + Sync + 'static {
+    /// Runs one call; nothing is kept. The sender's nonce, code and balance are not required to be fit to sign, unless a
+    /// gas price is given.
+    ///
+    /// # Errors
+    /// If it could not run.
+    fn call(&self, call: &Call) -> Result<Outcome, CallError>;
+    /// The access list that the call would use, and what it did with that list in place.
+    ///
+    /// # Errors
+    /// If it could not run.
+    fn access_list(&self, call: &Call) -> Result<(AccessList, Outcome), CallError>;
+    /// Merkle proof of an account and some of its slots against the state root of the block at `at`.
+    ///
+    /// # Errors
+    /// If the state could not be read.
+    fn proof(
+        &self,
+        at: Height,
+        address: Address,
+        slots: &[U256],
+    ) -> Result<EIP1186AccountProofResponse, ReadError>;
+}
+
+/// Why a transaction was not taken. The texts begin as geth's do: wallets match them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The bytes are not a transaction.
+    #[error("{0}")]
+    Decode(String),
+    /// A type that L2 does not take.
+    #[error("transaction type not supported: {0:#x}")]
+    Type(u8),
+    /// The signature gives no sender.
+    #[error("invalid sender")]
+    Sender,
+    /// Signed for another chain, or without a chain id where one is required.
+    #[error("invalid chain id for signer: have {have} want {want}")]
+    ChainId {
+        /// In the transaction.
+        have: u64,
+        /// This chain's.
+        want: u64,
+    },
+    /// It is in the pool or on chain already.
+    #[error("already known")]
+    AlreadyKnown,
+    /// Its nonce is used.
+    #[error("nonce too low: next nonce {next}, tx nonce {nonce}")]
+    NonceTooLow {
+        /// The account's next nonce.
+        next: u64,
+        /// The transaction's.
+        nonce: u64,
+    },
+    /// Its nonce is too far ahead to be kept.
+    #[error("nonce too high: next nonce {next}, tx nonce {nonce}")]
+    NonceTooHigh {
+        /// The account's next nonce.
+        next: u64,
+        /// The transaction's.
+        nonce: u64,
+    },
+    /// Less gas than the transaction costs before its first instruction.
+    #[error("intrinsic gas too low: gas {have}, minimum needed {need}")]
+    IntrinsicGas {
+        /// The transaction's limit.
+        have: u64,
+        /// What it needs.
+        need: u64,
+    },
+    /// More gas than a block, or a transaction, may have.
+    #[error("exceeds block gas limit: tx {have}, limit {limit}")]
+    GasLimit {
+        /// The transaction's limit.
+        have: u64,
+        /// The most allowed.
+        limit: u64,
+    },
+    /// The account cannot pay.
+    #[error("insufficient funds for gas * price + value: balance {balance}, tx cost {cost}")]
+    Funds {
+        /// Wei held.
+        balance: U256,
+        /// Wei needed.
+        cost: U256,
+    },
+    /// Offers less than the pool takes.
+    #[error("transaction underpriced: {0}")]
+    Underpriced(String),
+    /// Offers less than 10 % more than what it would replace.
+    #[error("replacement transaction underpriced")]
+    ReplacementUnderpriced,
+    /// The tip is above the fee cap.
+    #[error("max priority fee per gas higher than max fee per gas: maxPriorityFeePerGas: {tip}, maxFeePerGas: {cap}")]
+    TipAboveCap {
+        /// Tip, wei per gas.
+        tip: u128,
+        /// Cap, wei per gas.
+        cap: u128,
+    },
+    /// Larger than the pool takes.
+    #[error("oversized data: transaction size {size}, limit {limit}")]
+    TooLarge {
+        /// Bytes.
+        size: usize,
+        /// Most bytes taken.
+        limit: usize,
+    },
+    /// Init code beyond EIP-3860.
+    #[error("max initcode size exceeded: code size {size}, limit {limit}")]
+    InitCode {
+        /// Bytes.
+        size: usize,
+        /// Most bytes taken.
+        limit: usize,
+    },
+    /// The pool is full of better ones.
+    #[error("txpool is full")]
+    Full,
+    /// The sender has as many transactions waiting as the pool keeps for one.
+    #[error("account limit exceeded: {0} transactions of this sender are waiting")]
+    AccountLimit(usize),
+    /// The node takes no transactions now; try again later or elsewhere.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Any other refusal by rule, in words.
+    #[error("{0}")]
+    Refused(String),
+    /// The pool failed.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// A transaction that waits.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// The transaction.
+    pub transaction: Transaction,
+    /// Its sender.
+    pub sender: Address,
+    /// Whether it could be in the next block (no nonce missing before it).
+    pub ready: bool,
+}
+
+/// Waiting transactions of one kind, by sender and nonce.
+pub type BySender = BTreeMap<Address, BTreeMap<u64, Waiting>>;
+
+/// Takes transactions.
+pub trait Submit: Send + Sync + 'static {
+    /// Admits one signed transaction (EIP-2718 bytes) and gives its hash. On success it has a fate: it is in the pool
+    /// and, on a follower, acknowledged by a sequencer.
+    fn submit(&self, raw: Bytes) -> impl Future<Output = Result<B256, SubmitError>> + Send;
+    /// Admits several at once, in order; as many results as inputs. Verification may run on all cores.
+    fn submit_batch(&self, raw: Vec<Bytes>) -> impl Future<Output = Vec<Result<B256, SubmitError>>> + Send;
+    /// The nonce after all waiting transactions of the sender that have none missing before them; `None` if it has none
+    /// waiting.
+    fn next_nonce(&self, sender: Address) -> Option<u64>;
+    /// A waiting transaction.
+    fn waiting(&self, hash: B256) -> Option<Waiting>;
+    /// How many wait: ready ones, and ones behind a gap.
+    fn counts(&self) -> (usize, usize);
+    /// All that wait (or only one sender's), bounded by the pool's own limit.
+    fn content(&self, of: Option<Address>) -> Vec<Waiting>;
+    /// Hashes of transactions as they become ready.
+    fn subscribe_pending(&self) -> broadcast::Receiver<B256>;
+    /// Smallest tip that gets a transaction into the next blocks now, wei per gas.
+    fn suggested_tip(&self) -> u128;
+    /// Why a transaction that was taken before was dropped, if this node remembers.
+    fn rejection(&self, hash: B256) -> Option<String>;
+}
+
+/// What Ethereum has no word for.
+pub trait Rollup: Send + Sync + 'static {
+    /// Where this node stands.
+    fn sync_status(&self) -> SyncStatus;
+    /// Who leads in an epoch (`None`: the running one), from the current term on.
+    ///
+    /// # Errors
+    /// If the snapshot could not be read.
+    fn leaders(&self, epoch: Option<Epoch>) -> Result<Option<LeaderSchedule>, ReadError>;
+    /// The accepted batch that holds a height.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn batch_of(&self, height: Height) -> Result<Option<BatchInfo>, ReadError>;
+    /// A posted blob by its versioned hash, 131,072 bytes.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn blob(&self, versioned_hash: B256) -> Result<Option<Bytes>, ReadError>;
+    /// Connected peers.
+    fn peers(&self) -> usize;
+}
+
+/// All of it: what the server is generic over.
+pub trait Backend: Chain + Execute + Submit + Rollup {}
+impl<T: Chain + Execute + Submit + Rollup> Backend for T {}
