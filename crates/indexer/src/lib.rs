@@ -1,1 +1,3 @@
 //! Writes what happened to Postgres, in order, reversibly.
+
+pub mod embedded;

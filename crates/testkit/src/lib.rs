@@ -1,1 +1,3 @@
 //! Worlds for tests: chains, clocks, links, adversaries. Never a normal dependency.
+
+pub mod postgres;
