@@ -100,6 +100,34 @@ impl Core {
     }
 }
 
+impl Core {
+    /// The anchor that this core becomes once L1 accepts it.
+    pub fn anchor(&self) -> Anchor {
+        Anchor {
+            index: self.index,
+            core_hash: self.hash(),
+            last_height: self.last_height,
+            last_block: self.last_block,
+            state_root: self.state_root,
+        }
+    }
+}
+
+/// The last batch accepted by L1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anchor {
+    /// Number of the batch; 0 for the genesis.
+    pub index: BatchIndex,
+    /// Hash of its core; zero for the genesis.
+    pub core_hash: B256,
+    /// Its last block.
+    pub last_height: Height,
+    /// Hash of its last block.
+    pub last_block: B256,
+    /// State root after its last block.
+    pub state_root: B256,
+}
+
 /// Where a batch's data lies on L1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -18,7 +18,9 @@ mod units;
 pub use block::{
     Block, ExtraData, ExtraDataError, FinalBlock, Header, RecoverError, RecoveredBlock, Transaction, block_body,
 };
-pub use core::{Core, Lane, MemberPerformance, Performance, PerformanceError, data_hash_blobs, data_hash_calldata};
+pub use core::{
+    Anchor, Core, Lane, MemberPerformance, Performance, PerformanceError, data_hash_blobs, data_hash_calldata,
+};
 pub use deposit::Deposit;
 pub use identity::{IdentityKey, IdentitySecret};
 pub use messages::{batch_message, consensus_namespace, possession_message, readiness_message};
