@@ -1,0 +1,101 @@
+//! Final blocks on their way to the chain, in height order, each acknowledged only after the chain holds it.
+
+use crate::{
+    Error,
+    block::Block,
+    certificate,
+    ports::Chain,
+    status::{self, StatusSender},
+    types::Marshal,
+};
+use alloy::primitives::B256;
+use baton_primitives::{Epoch, FinalBlock, Height};
+use commonware_actor::Feedback;
+use commonware_consensus::{Reporter, marshal::Update, types};
+use commonware_utils::{Acknowledgement as _, acknowledgement::Exact};
+use std::{num::NonZeroUsize, sync::Arc};
+use tokio::sync::mpsc;
+
+/// Blocks handed over and not yet acknowledged.
+pub(crate) const PENDING: NonZeroUsize = commonware_utils::NZUsize!(16);
+
+type Delivered = (Block, Exact);
+
+/// The marshal's reporter.
+#[derive(Clone)]
+pub(crate) struct Inlet {
+    blocks: mpsc::Sender<Delivered>,
+    status: StatusSender,
+}
+
+/// The queue between the marshal and the chain. The marshal never has more than [`PENDING`] blocks unacknowledged, twice
+/// that around an installed floor, so the queue is never full.
+pub(crate) fn queue(status: StatusSender) -> (Inlet, mpsc::Receiver<Delivered>) {
+    let (blocks, receiver) = mpsc::channel(2 * PENDING.get());
+    (Inlet { blocks, status }, receiver)
+}
+
+impl Reporter for Inlet {
+    type Activity = Update<Block>;
+
+    fn report(&mut self, update: Update<Block>) -> Feedback {
+        match update {
+            Update::Tip(_, height, _) => {
+                status::update(&self.status, |s| s.tip = s.tip.max(Height::new(height.get())));
+                Feedback::Ok
+            }
+            Update::Block(block, ack) => match self.blocks.try_send((block.inner().clone(), ack)) {
+                Ok(()) => Feedback::Ok,
+                Err(_) => Feedback::Closed,
+            },
+        }
+    }
+}
+
+/// The last block of an epoch has been taken over.
+pub(crate) struct Boundary {
+    pub(crate) epoch: Epoch,
+    pub(crate) hash: B256,
+    /// Acknowledged once the next epoch runs.
+    pub(crate) ack: Exact,
+}
+
+/// Hands final blocks to the chain until the marshal ends.
+///
+/// # Errors
+/// If the chain refuses a block; the process cannot go on.
+pub(crate) async fn run<C: Chain>(
+    chain: Arc<C>,
+    marshal: Marshal,
+    status: StatusSender,
+    epoch_blocks: u64,
+    mut blocks: mpsc::Receiver<Delivered>,
+    boundaries: mpsc::Sender<Boundary>,
+) -> Error {
+    while let Some((block, ack)) = blocks.recv().await {
+        let (height, hash) = (block.height(), block.hash());
+        let fault = |reason: String| Error::Chain { height: height.get(), reason };
+        let recovered = match block.recovered() {
+            Ok(recovered) => recovered,
+            Err(e) => return fault(e.to_string()),
+        };
+        let finalization = marshal.get_finalization(types::Height::new(height.get())).await;
+        let certificate = finalization.as_ref().map(certificate::encode);
+        if let Err(e) = chain.finalized(FinalBlock { block: recovered, certificate }).await {
+            return fault(e.to_string());
+        }
+        status::update(&status, |s| {
+            s.last_final = (height, hash);
+            s.tip = s.tip.max(height);
+        });
+        if height.closes_epoch(epoch_blocks) {
+            let boundary = Boundary { epoch: height.epoch(epoch_blocks), hash, ack };
+            if boundaries.send(boundary).await.is_err() {
+                return Error::Ended("the epoch manager");
+            }
+        } else {
+            ack.acknowledge();
+        }
+    }
+    Error::Ended("the marshal")
+}

@@ -1,0 +1,344 @@
+//! May this key sign? A key that signs twice in one view is slashed, so a restarted node must know what it signed before.
+//!
+//! ```text
+//! restart -> ask every peer -> each answers: its epoch, whether it saw that epoch begin, the newest vote of mine it holds
+//!         -> a quorum of answers (this node counted in) -> clearance
+//! ```
+//!
+//! With clearance the key signs in every epoch that begins later. In the running epoch it signs if its journal is at least as
+//! new as any vote that a peer shows; without a journal (a first start, or a lost disk) only if the peers that answer saw the
+//! epoch begin and hold no vote, or have no history themselves. A vote that a peer shows is checked to be this key's.
+
+use crate::{
+    digest::Digest,
+    set::Members,
+    types::{PublicKey, Scheme},
+};
+use baton_primitives::{Epoch, View};
+use bytes::BufMut;
+use commonware_codec::{Buf, Decode, Encode, EncodeSize, Error, MaxEncodeSize, Read, ReadExt, Write};
+use commonware_consensus::{
+    Epochable as _, Viewable as _,
+    simplex::types::{Attributable as _, Vote},
+};
+use commonware_p2p::{Receiver, Recipients, Sender};
+use commonware_parallel::Sequential;
+use commonware_runtime::{Clock, Spawner};
+use parking_lot::Mutex;
+use rand_core::CryptoRng;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::mpsc;
+use tracing::{debug, info};
+
+type SignedVote = Vote<Scheme, Digest>;
+
+/// How often the question is repeated until enough peers have answered.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// Answers held between two readings. Overflow: the answer is dropped, the question is asked again.
+const ANSWERS: usize = 256;
+
+/// What is said on the standing channel.
+#[derive(Clone, Debug)]
+pub(crate) enum Message {
+    Ask,
+    Answer(Answer),
+}
+
+/// What a peer knows.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    epoch: Epoch,
+    witnessed: bool,
+    blank: bool,
+    vote: Option<SignedVote>,
+}
+
+impl Message {
+    /// The greatest encoded size.
+    pub(crate) const SIZE: usize = 1 + 8 + 1 + 1 + 1 + SignedVote::MAX_ENCODE_SIZE;
+}
+
+impl Write for Message {
+    fn write(&self, buf: &mut impl BufMut) {
+        match self {
+            Self::Ask => 0u8.write(buf),
+            Self::Answer(answer) => {
+                1u8.write(buf);
+                answer.epoch.get().write(buf);
+                answer.witnessed.write(buf);
+                answer.blank.write(buf);
+                answer.vote.write(buf);
+            }
+        }
+    }
+}
+
+impl EncodeSize for Message {
+    fn encode_size(&self) -> usize {
+        match self {
+            Self::Ask => 1,
+            Self::Answer(answer) => 1 + 8 + 1 + 1 + answer.vote.encode_size(),
+        }
+    }
+}
+
+impl Read for Message {
+    type Cfg = ();
+
+    fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, Error> {
+        match u8::read(buf)? {
+            0 => Ok(Self::Ask),
+            1 => Ok(Self::Answer(Answer {
+                epoch: Epoch::new(u64::read(buf)?),
+                witnessed: bool::read(buf)?,
+                blank: bool::read(buf)?,
+                vote: Option::<SignedVote>::read_cfg(buf, &())?,
+            })),
+            other => Err(Error::InvalidEnum(other)),
+        }
+    }
+}
+
+/// What this node knows of others' votes, and of its own standing.
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    /// The newest vote of each signer. Bounded by the members of the epochs run.
+    votes: Mutex<BTreeMap<PublicKey, SignedVote>>,
+    epoch: AtomicU64,
+    witnessed: AtomicBool,
+    blank: AtomicBool,
+}
+
+impl Standing {
+    /// Notes a vote. Its sender is its signer (the engine blocks anyone else), so a false one harms only its own key.
+    pub(crate) fn record(&self, signer: &PublicKey, vote: SignedVote) {
+        let mut votes = self.votes.lock();
+        let newer = |old: &SignedVote| (vote.epoch(), vote.view()) >= (old.epoch(), old.view());
+        if votes.get(signer).is_none_or(newer) {
+            votes.insert(signer.clone(), vote);
+        }
+    }
+
+    /// Notes that an epoch runs here, and whether this node saw it begin.
+    pub(crate) fn enter(&self, epoch: Epoch, witnessed: bool) {
+        self.epoch.store(epoch.get(), Ordering::Release);
+        self.witnessed.store(witnessed, Ordering::Release);
+        self.blank.store(false, Ordering::Release);
+    }
+
+    /// Notes that this node has no history at all: no journal, no block above the genesis.
+    pub(crate) fn begin_blank(&self) {
+        self.blank.store(true, Ordering::Release);
+    }
+
+    fn answer(&self, asker: &PublicKey) -> Answer {
+        Answer {
+            epoch: Epoch::new(self.epoch.load(Ordering::Acquire)),
+            witnessed: self.witnessed.load(Ordering::Acquire),
+            blank: self.blank.load(Ordering::Acquire),
+            vote: self.votes.lock().get(asker).cloned(),
+        }
+    }
+}
+
+/// What a restarted key may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Clearance {
+    /// The newest epoch in which this key may have signed before the restart.
+    until: Epoch,
+    /// The newest vote that a peer showed.
+    shown: Option<(Epoch, View)>,
+    /// Whether the answers stand in for a missing journal in `until`.
+    unsigned: bool,
+}
+
+impl Clearance {
+    /// For a restart of the whole set with intact journals, and for a set of one.
+    pub(crate) const TRUSTED: Self = Self { until: Epoch::ZERO, shown: None, unsigned: true };
+
+    /// Whether this node sees an epoch from its beginning: it began after the restart, or nobody has a history before it.
+    pub(crate) fn witnessed(&self, epoch: Epoch) -> bool {
+        epoch > self.until || (self.unsigned && epoch == self.until)
+    }
+
+    /// Whether the key may sign in an epoch, given the newest vote in its journal (`None`: no journal).
+    pub(crate) fn admits(&self, epoch: Epoch, journal: Option<View>) -> bool {
+        if epoch > self.until {
+            return true;
+        }
+        let shown = self.shown.filter(|(e, _)| *e >= epoch).map(|(e, view)| if e > epoch { None } else { Some(view) });
+        match (shown, journal) {
+            (None, Some(_)) => true,
+            (None, None) => self.unsigned && epoch == self.until,
+            (Some(None), _) | (Some(Some(_)), None) => false,
+            (Some(Some(view)), Some(own)) => own >= view,
+        }
+    }
+}
+
+/// Judges a quorum of answers. `faulty` answers may lie about the epoch: one honest answer bounds what is believed.
+fn judge(answers: &BTreeMap<PublicKey, Answer>, here: Epoch, faulty: usize) -> Clearance {
+    let mut epochs: Vec<_> = answers.values().map(|a| a.epoch).collect();
+    epochs.sort_unstable();
+    epochs.reverse();
+    // At least one honest peer is that far; another may be one epoch ahead at a boundary.
+    let credible = epochs.get(faulty).copied().unwrap_or(here);
+    let until = epochs.first().copied().unwrap_or(here).min(credible.next()).max(here);
+    let shown = answers
+        .values()
+        .filter_map(|a| a.vote.as_ref())
+        .map(|v| (Epoch::new(v.epoch().get()), View::new(v.view().get())))
+        .max();
+    let unsigned = shown.is_none() && answers.values().all(|a| (a.witnessed && a.epoch == until) || a.blank);
+    Clearance { until, shown, unsigned }
+}
+
+/// Answers peers, and collects their answers.
+pub(crate) async fn serve<S, R>(
+    standing: Arc<Standing>,
+    mut sender: S,
+    mut receiver: R,
+    answers: mpsc::Sender<(PublicKey, Answer)>,
+) where
+    S: Sender<PublicKey = PublicKey>,
+    R: Receiver<PublicKey = PublicKey>,
+{
+    while let Ok((peer, bytes)) = receiver.recv().await {
+        match Message::decode_cfg(bytes, &()) {
+            Ok(Message::Ask) => {
+                let answer = Message::Answer(standing.answer(&peer));
+                sender.send(Recipients::One(peer), answer.encode(), true);
+            }
+            Ok(Message::Answer(answer)) => {
+                let _ = answers.try_send((peer, answer));
+            }
+            Err(fault) => debug!(%peer, %fault, "undecodable standing message"),
+        }
+    }
+}
+
+/// The channel between [`serve`] and [`clear`].
+pub(crate) fn answers() -> (mpsc::Sender<(PublicKey, Answer)>, mpsc::Receiver<(PublicKey, Answer)>) {
+    mpsc::channel(ANSWERS)
+}
+
+/// Asks until a quorum of the set, this node counted in, has answered.
+pub(crate) async fn clear<E, S>(
+    mut context: E,
+    members: &Members,
+    me: &PublicKey,
+    here: Epoch,
+    scheme: &Scheme,
+    sender: &mut S,
+    answers: &mut mpsc::Receiver<(PublicKey, Answer)>,
+) -> Clearance
+where
+    E: Spawner + Clock + CryptoRng,
+    S: Sender<PublicKey = PublicKey>,
+{
+    let count = members.keys().len();
+    let needed = members.quorum().saturating_sub(usize::from(members.position(me).is_some()));
+    let mut heard = BTreeMap::new();
+    while heard.len() < needed {
+        sender.send(Recipients::All, Message::Ask.encode(), true);
+        let pause = context.sleep(ASK_AGAIN);
+        futures::pin_mut!(pause);
+        loop {
+            let (peer, mut answer) = tokio::select! {
+                biased;
+                answer = answers.recv() => match answer {
+                    Some(answer) => answer,
+                    None => std::future::pending().await,
+                },
+                () = &mut pause => break,
+            };
+            if members.position(&peer).is_none() {
+                continue;
+            }
+            answer.vote = answer.vote.filter(|vote| is_mine(vote, members, me, scheme, &mut context));
+            heard.insert(peer, answer);
+            if heard.len() >= needed {
+                break;
+            }
+        }
+    }
+    let clearance = judge(&heard, here, (count - 1) / 3);
+    info!(?clearance, answers = heard.len(), "standing of this key is known");
+    clearance
+}
+
+/// Whether a vote that a peer shows was signed by this node's key. Votes of other sets than the present one prove nothing
+/// here: their epochs are over.
+fn is_mine<E: CryptoRng>(vote: &SignedVote, members: &Members, me: &PublicKey, scheme: &Scheme, rng: &mut E) -> bool {
+    let signer = match vote {
+        Vote::Notarize(v) => v.signer(),
+        Vote::Nullify(v) => v.signer(),
+        Vote::Finalize(v) => v.signer(),
+    };
+    if members.position(me) != Some(usize::from(signer)) {
+        return false;
+    }
+    match vote {
+        Vote::Notarize(v) => v.verify(rng, scheme, &Sequential),
+        Vote::Nullify(v) => v.verify::<_, Digest>(rng, scheme, &Sequential),
+        Vote::Finalize(v) => v.verify(rng, scheme, &Sequential),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    fn answer(epoch: u64, witnessed: bool, blank: bool) -> Answer {
+        Answer { epoch: Epoch::new(epoch), witnessed, blank, vote: None }
+    }
+
+    fn heard(answers: impl IntoIterator<Item = Answer>) -> BTreeMap<PublicKey, Answer> {
+        testing::members(4).keys().iter().cloned().zip(answers).collect()
+    }
+
+    #[test]
+    fn a_first_start_beside_blank_peers_may_sign_at_once() {
+        let clearance = judge(&heard([answer(0, false, true), answer(0, false, true)]), Epoch::ZERO, 1);
+        assert!(clearance.admits(Epoch::ZERO, None));
+    }
+
+    #[test]
+    fn a_late_first_start_may_sign_if_the_others_saw_the_epoch_begin_and_no_vote() {
+        let clearance = judge(&heard([answer(0, true, false), answer(0, true, false)]), Epoch::ZERO, 1);
+        assert!(clearance.admits(Epoch::ZERO, None));
+    }
+
+    #[test]
+    fn without_a_journal_and_beside_restarted_peers_the_next_epoch_is_the_first() {
+        let clearance = judge(&heard([answer(3, false, false), answer(3, true, false)]), Epoch::new(3), 1);
+        assert!(!clearance.admits(Epoch::new(3), None));
+        assert!(clearance.admits(Epoch::new(4), None));
+        assert!(clearance.admits(Epoch::new(3), Some(View::new(9))), "an intact journal is enough");
+    }
+
+    #[test]
+    fn a_vote_above_the_journal_forbids_the_epoch() {
+        let clearance =
+            Clearance { until: Epoch::new(3), shown: Some((Epoch::new(3), View::new(20))), unsigned: false };
+        assert!(!clearance.admits(Epoch::new(3), Some(View::new(19))));
+        assert!(clearance.admits(Epoch::new(3), Some(View::new(20))));
+        assert!(!clearance.admits(Epoch::new(3), None));
+        assert!(clearance.admits(Epoch::new(4), None));
+    }
+
+    #[test]
+    fn one_lying_peer_cannot_silence_a_key_for_longer_than_an_epoch() {
+        let lie = heard([answer(u64::MAX, true, false), answer(3, true, false), answer(3, true, false)]);
+        let clearance = judge(&lie, Epoch::new(3), 1);
+        assert!(clearance.admits(Epoch::new(5), None));
+    }
+}
