@@ -1,2 +1,7 @@
 //! The `baton` binary: flags, keys, verbs.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    baton_cli::main(std::env::args_os().collect())
+}

@@ -1,0 +1,195 @@
+//! The tree of verbs, and the way from the arguments to the one that runs.
+
+use crate::{
+    process,
+    settings::{FileValues, Setting},
+    verbs,
+};
+use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use eyre::{Result, WrapErr};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
+use tracing_subscriber::EnvFilter;
+
+/// A decentralized sequencer: stake, elect, sequence, agree, certify, post, pay, index.
+#[derive(Debug, Parser)]
+#[command(name = "baton", version, max_term_width = 120, subcommand_required = true, arg_required_else_help = true)]
+pub struct App {
+    #[command(flatten)]
+    log: Log,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Args, Debug)]
+struct Log {
+    /// Which log lines to write, for example `info,baton_consensus=debug`.
+    #[arg(long = "log.filter", env = "BATON_LOG_FILTER", default_value = "info", global = true, hide = true)]
+    filter: String,
+    /// Write log lines as JSON.
+    #[arg(long = "log.json", env = "BATON_LOG_JSON", global = true, hide = true)]
+    log_json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show the settings in force and where each comes from.
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Make and show a node's keys.
+    #[command(subcommand)]
+    Keys(verbs::keys::KeysVerb),
+    /// Run a program that ends when its parent does.
+    #[command(hide = true)]
+    Guard(Guard),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigVerb {
+    /// The settings of `baton node`, given the same flags, environment and file.
+    Show(Box<verbs::config::Show>),
+}
+
+#[derive(Args, Debug)]
+struct Guard {
+    /// The program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<OsString>,
+}
+
+/// Parses the arguments and runs the verb. Errors go to standard error and make the exit code 1 (2 for bad arguments).
+#[allow(clippy::print_stderr)]
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let parsed = match parse(&arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => match error.downcast::<clap::Error>() {
+            Ok(usage) => {
+                let _ = usage.print();
+                return if usage.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+            }
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                return ExitCode::from(2);
+            }
+        },
+    };
+    start_log(&parsed.app.log);
+    match run(parsed) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The arguments as understood, with the settings' sources.
+struct Parsed {
+    app: App,
+    settings: Vec<Setting>,
+}
+
+fn parse(arguments: &[OsString]) -> Result<Parsed> {
+    let file = FileValues::find(arguments)?;
+    let mut command = App::command();
+    if let Some(path) = verb_path(&command, arguments) {
+        let adjusted = file.apply(subcommand(&command, &path).clone())?;
+        command = replace(command, &path, adjusted);
+    }
+    let matches = command.clone().try_get_matches_from(arguments)?;
+    let settings = in_force(&file, &command, &matches);
+    Ok(Parsed { app: App::from_arg_matches(&matches)?, settings })
+}
+
+/// Names of the verb and its sub-verb in the arguments.
+fn verb_path(command: &Command, arguments: &[OsString]) -> Option<Vec<String>> {
+    let mut path = Vec::new();
+    let mut at = command;
+    for argument in arguments.iter().skip(1) {
+        if !at.has_subcommands() {
+            break;
+        }
+        if let Some(next) = at.find_subcommand(argument) {
+            path.push(next.get_name().to_owned());
+            at = next;
+        }
+    }
+    (!path.is_empty() && !at.has_subcommands()).then_some(path)
+}
+
+fn subcommand<'a>(command: &'a Command, path: &[String]) -> &'a Command {
+    path.iter().fold(command, |at, name| at.find_subcommand(name).unwrap_or(at))
+}
+
+fn replace(command: Command, path: &[String], with: Command) -> Command {
+    match path {
+        [] => with,
+        [name, rest @ ..] => command.mut_subcommand(name, |inner| replace(inner, rest, with)),
+    }
+}
+
+fn in_force(file: &FileValues, command: &Command, matches: &ArgMatches) -> Vec<Setting> {
+    let (mut command, mut matches) = (command, matches);
+    while let Some((name, inner)) = matches.subcommand() {
+        let Some(next) = command.find_subcommand(name) else { break };
+        (command, matches) = (next, inner);
+    }
+    file.in_force(command, matches)
+}
+
+fn start_log(log: &Log) {
+    let filter = EnvFilter::try_new(&log.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second initialisation (tests) keeps the first.
+    let _ = if log.log_json { lines.json().try_init() } else { lines.try_init() };
+}
+
+fn run(parsed: Parsed) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().wrap_err("cannot start threads")?;
+    runtime.block_on(dispatch(parsed)).inspect_err(|_| ())
+}
+
+async fn dispatch(parsed: Parsed) -> Result<ExitCode> {
+    match parsed.app.verb {
+        Verb::Config(ConfigVerb::Show(show)) => verbs::config::show(&show, &parsed.settings)?,
+        Verb::Keys(verb) => verbs::keys::run(verb)?,
+        Verb::Guard(Guard { command }) => {
+            let Some((program, arguments)) = command.split_first() else { return Ok(ExitCode::FAILURE) };
+            let program = PathBuf::from(program);
+            let code = process::guard(&program, arguments, Duration::from_secs(5))
+                .await
+                .wrap_err_with(|| format!("cannot start {}", program.display()))?;
+            return Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::variable_of;
+
+    #[test]
+    fn every_flag_with_a_twin_in_the_environment_has_the_right_one() {
+        fn walk(command: &Command) {
+            for argument in command.get_arguments() {
+                if let (Some(long), Some(variable)) = (argument.get_long(), argument.get_env()) {
+                    assert_eq!(variable.to_string_lossy(), variable_of(long), "--{long}");
+                }
+            }
+            command.get_subcommands().for_each(walk);
+        }
+        App::command().debug_assert();
+        walk(&App::command());
+    }
+
+    #[test]
+    fn settings_of_a_node_come_from_flags_in_dotted_form() {
+        let arguments =
+            ["baton", "config", "show", "--data-dir", "/d", "--deployment", "/x", "--l1.url", "http://l1:1"];
+        let parsed = parse(&arguments.map(OsString::from)).unwrap();
+        let url = parsed.settings.iter().find(|s| s.name == "l1.url").unwrap();
+        assert_eq!(url.values, ["http://l1:1"]);
+        assert_eq!(url.source.to_string(), "flag --l1.url");
+    }
+}

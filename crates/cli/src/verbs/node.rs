@@ -1,0 +1,78 @@
+//! `baton node`: a sequencer's node or a follower.
+
+use baton_node::config::{Config, Consensus, L1, Metrics, P2p, Poster, Rpc};
+use clap::Args;
+use std::{net::SocketAddr, path::PathBuf};
+use url::Url;
+
+/// Every setting of a node.
+#[derive(Args, Clone, Debug)]
+pub struct NodeFlags {
+    /// Read settings from this TOML file; flags and environment win over it.
+    #[arg(long, env = "BATON_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory of everything the node writes.
+    #[arg(long, env = "BATON_DATA_DIR", value_name = "DIR")]
+    data_dir: PathBuf,
+    /// The deployment file (`deployments/<chain id>.json`).
+    #[arg(long, env = "BATON_DEPLOYMENT", value_name = "FILE")]
+    deployment: PathBuf,
+    /// Directory of the operator's keys; none makes a follower.
+    #[arg(long, env = "BATON_KEYS", value_name = "DIR")]
+    keys: Option<PathBuf>,
+    /// L1 endpoints, HTTP or WebSocket; several are cross-checked by block hash.
+    #[arg(long = "l1.url", env = "BATON_L1_URL", value_delimiter = ',', required = true, value_name = "URL")]
+    l1_url: Vec<Url>,
+    /// Beacon API endpoints for blobs; the L1 endpoints if none is given.
+    #[arg(long = "l1.beacon-url", env = "BATON_L1_BEACON_URL", value_delimiter = ',', value_name = "URL")]
+    l1_beacon_url: Vec<Url>,
+    /// Where to serve JSON-RPC over HTTP and WebSocket; port 0 picks a free one.
+    #[arg(long = "rpc.addr", env = "BATON_RPC_ADDR", default_value = "127.0.0.1:8545", value_name = "ADDR")]
+    rpc_addr: SocketAddr,
+    /// Origins that browsers may call from; `*` allows all.
+    #[arg(long = "rpc.cors", env = "BATON_RPC_CORS", value_delimiter = ',', value_name = "ORIGIN")]
+    rpc_cors: Vec<String>,
+    /// Where to listen for members; they dial the endpoint registered on L1.
+    #[arg(long = "p2p.addr", env = "BATON_P2P_ADDR", default_value = "0.0.0.0:9545", value_name = "ADDR")]
+    p2p_addr: SocketAddr,
+    /// Nodes whose blocks a follower takes, in order of preference.
+    #[arg(long, env = "BATON_FOLLOW", value_delimiter = ',', value_name = "URL")]
+    follow: Vec<Url>,
+    /// Highest fee per gas ever offered on L1, gwei.
+    #[arg(long = "poster.max-fee-gwei", env = "BATON_POSTER_MAX_FEE_GWEI", default_value_t = Poster::default().max_fee_gwei)]
+    poster_max_fee_gwei: u64,
+    /// Highest fee per blob gas ever offered on L1, gwei.
+    #[arg(long = "poster.max-blob-fee-gwei", env = "BATON_POSTER_MAX_BLOB_FEE_GWEI", default_value_t = Poster::default().max_blob_fee_gwei)]
+    poster_max_blob_fee_gwei: u64,
+    /// How long a poster waits for signatures beyond two thirds, ms.
+    #[arg(long = "poster.sign-wait-ms", env = "BATON_POSTER_SIGN_WAIT_MS", default_value_t = Poster::default().sign_wait_ms)]
+    poster_sign_wait_ms: u64,
+    /// Sign at once from the journal, without hearing peers first: only for a restart of the whole set.
+    #[arg(long = "trust-journal", env = "BATON_TRUST_JOURNAL")]
+    trust_journal: bool,
+    /// Where to serve Prometheus metrics; nowhere if not given.
+    #[arg(long = "metrics.addr", env = "BATON_METRICS_ADDR", value_name = "ADDR")]
+    metrics_addr: Option<SocketAddr>,
+}
+
+impl NodeFlags {
+    /// The node's configuration.
+    pub fn config(&self) -> Config {
+        Config {
+            data_dir: self.data_dir.clone(),
+            deployment: self.deployment.clone(),
+            keys: self.keys.clone(),
+            l1: L1 { url: self.l1_url.clone(), beacon_url: self.l1_beacon_url.clone() },
+            rpc: Rpc { addr: self.rpc_addr, cors: self.rpc_cors.clone() },
+            p2p: P2p { addr: self.p2p_addr },
+            follow: self.follow.clone(),
+            poster: Poster {
+                max_fee_gwei: self.poster_max_fee_gwei,
+                max_blob_fee_gwei: self.poster_max_blob_fee_gwei,
+                sign_wait_ms: self.poster_sign_wait_ms,
+            },
+            consensus: Consensus { trust_journal: self.trust_journal },
+            metrics: Metrics { addr: self.metrics_addr },
+        }
+    }
+}

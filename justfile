@@ -1,0 +1,84 @@
+# Every recipe works on a machine with Rust 1.95 and Node 20 only: `npx rust-just <recipe>`.
+# Rust is always built as one workspace in one profile, so that every recipe shares one set of artefacts.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+baton := "target/debug/baton"
+
+# List the recipes.
+default:
+    @just --list 2>/dev/null || npx rust-just --list
+
+# Start L1, four sequencers, a follower, the index, the API and its page; Ctrl-C stops everything.
+devnet *args: tools build
+    @exec {{ baton }} devnet {{ args }}
+
+# Every test: Rust, Solidity, end-to-end.
+test: tools test-sol test-unit test-e2e
+
+# What must pass before a commit, without the slow scenarios.
+check: tools fmt-check lint test-sol test-unit
+
+# Format Rust and Solidity.
+fmt: tools
+    cargo fmt --all
+    anvil/node_modules/.bin/forge fmt --root contracts
+
+# Fail if something is not formatted.
+fmt-check: tools
+    cargo fmt --all --check
+    anvil/node_modules/.bin/forge fmt --root contracts --check
+
+# Compiler and clippy warnings are errors here.
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Build the binary and every test.
+build:
+    cargo build --workspace --all-targets
+
+# Tests beside the code and the deterministic simulation.
+test-unit: tools build
+    scripts/nextest.sh 'not package(baton-tests)'
+
+# The contracts' tests.
+test-sol: tools
+    cd contracts && ../anvil/node_modules/.bin/forge test
+
+# Scenarios over real Anvil, Postgres and processes.
+test-e2e: tools build
+    scripts/nextest.sh 'package(baton-tests)'
+
+# The deterministic simulation alone, with many seeds.
+sim seeds="64": build
+    BATON_SIM_SEEDS={{ seeds }} scripts/nextest.sh 'test(/simulat/)'
+
+# Property tests with more cases than usual.
+fuzz cases="20000": tools build
+    PROPTEST_CASES={{ cases }} scripts/nextest.sh 'not package(baton-tests)'
+    cd contracts && FOUNDRY_FUZZ_RUNS={{ cases }} ../anvil/node_modules/.bin/forge test
+
+# Transfers per second and time to finality, side by side with Anvil in the same run (optimized build).
+bench *args: tools
+    cargo build --workspace --release --bin baton
+    target/release/baton bench {{ args }}
+
+# Rewrite the committed gas snapshots.
+snapshot: tools
+    cd contracts && ../anvil/node_modules/.bin/forge snapshot
+
+# Rewrite the contracts' ABIs and bytecode in `crates/bindings` from the sources.
+bindings: tools
+    BATON_BINDINGS=write cargo test --workspace --test drift -- --nocapture
+
+# The dashboard is one plain file, served as it is: open it on a running devnet.
+ui:
+    @{{ baton }} devnet status --json | node -e 'console.log(JSON.parse(require("fs").readFileSync(0)).endpoints.page)'
+
+# API documentation of every crate.
+docs:
+    cargo doc --workspace --no-deps
+
+# Check versions and install the pinned tools (anvil, forge, cast, solc, Postgres) into anvil/node_modules.
+tools:
+    @scripts/tools.sh
