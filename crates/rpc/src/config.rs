@@ -106,7 +106,12 @@ impl Default for Config {
             cors: Allow::Only(Vec::new()),
             hosts: Allow::Only(vec!["localhost".into()]),
             gzip: true,
-            client_version: format!("baton/v{}/{}-{}/rust", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH),
+            client_version: format!(
+                "baton/v{}/{}-{}/rust",
+                env!("CARGO_PKG_VERSION"),
+                std::env::consts::OS,
+                std::env::consts::ARCH
+            ),
         }
     }
 }

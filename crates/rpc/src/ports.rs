@@ -189,12 +189,7 @@ pub trait Execute: Send + Sync + 'static {
     ///
     /// # Errors
     /// If the state could not be read.
-    fn proof(
-        &self,
-        at: Height,
-        address: Address,
-        slots: &[U256],
-    ) -> Result<EIP1186AccountProofResponse, ReadError>;
+    fn proof(&self, at: Height, address: Address, slots: &[U256]) -> Result<EIP1186AccountProofResponse, ReadError>;
 }
 
 /// Why a transaction was not taken. The texts begin as geth's do: wallets match them.
