@@ -51,6 +51,8 @@ interface IParameters {
         uint64 maxMembers;
         /// @dev Seconds every stake waits on its way out.
         uint64 unbonding;
+        /// @dev Seconds after its taking for which a snapshot's certificates are accepted; below `unbonding`, so that no duty outlives its stake.
+        uint64 certificateLife;
         /// @dev Least self-stake of a member, in token wei.
         uint128 minStake;
         /// @dev Most stake (self and delegated) of one sequencer, in token wei.

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {IBatchInbox} from "./interfaces/IBatchInbox.sol";
+import {IParameters} from "./interfaces/IParameters.sol";
+import {IPortal} from "./interfaces/IPortal.sol";
+import {IRevenueShare} from "./interfaces/IRevenueShare.sol";
+import {ISequencerPool} from "./interfaces/ISequencerPool.sol";
+import {Bls} from "./libraries/Bls.sol";
+import {Cards} from "./libraries/Cards.sol";
+import {Certificates} from "./libraries/Certificates.sol";
+import {Snapshots} from "./libraries/Snapshots.sol";
+import {Tally} from "./libraries/Tally.sol";
+import {Blockhash} from "@openzeppelin/contracts/utils/Blockhash.sol";
+
+/// @title BatchInbox
+/// @notice Accepts certified batches in order. Interface and rules: IBatchInbox.
+contract BatchInbox is IBatchInbox {
+    using Tally for Tally.Counters;
+
+    // -- Constants and immutables
+
+    /// @notice Version of the core.
+    uint16 public constant VERSION = 1;
+    /// @notice Core hashes kept.
+    uint64 public constant RING = 16;
+    /// @notice Anchors that a readiness proof may cite.
+    uint64 public constant RECENT = 4;
+    /// @notice Bytes of a member's performance.
+    uint256 public constant PERFORMANCE = 8;
+    /// @notice Gas repaid for a batch, beyond its calldata.
+    uint256 public constant REPAY_GAS = 260_000;
+    /// @notice Gas repaid for a closing batch, more, per member.
+    uint256 public constant REPAY_GAS_PER_MEMBER = 8_000;
+    /// @notice Gas repaid per byte of calldata (its floor price for a nonzero byte, EIP-7623).
+    uint256 public constant REPAY_GAS_PER_BYTE = 40;
+    /// @notice Gas of a blob.
+    uint256 public constant BLOB_GAS = 131_072;
+    bytes private constant BATCH_NAMESPACE = "BATON_BATCH";
+
+    /// @notice Who may start the chain.
+    address public immutable deployer;
+    /// @notice The chain's parameters.
+    IParameters public immutable parameters;
+    /// @notice Snapshots and leaders.
+    ISequencerPool public immutable pool;
+    /// @notice Deposits, roots, fees.
+    IPortal public immutable portal;
+    /// @notice Income and debts.
+    IRevenueShare public immutable revenue;
+    /// @notice Heights in an epoch.
+    uint64 public immutable epochBlocks;
+    /// @notice Views in a term.
+    uint64 public immutable termViews;
+    /// @notice L1 blocks an origin lies below the head.
+    uint64 public immutable originDepth;
+    /// @notice Most seconds a deposit may wait.
+    uint64 public immutable maxOriginLag;
+    /// @notice L1 blocks of each posting window.
+    uint64 public immutable postGrace;
+    /// @notice Seconds for which a snapshot's certificates are accepted.
+    uint64 public immutable certificateLife;
+    /// @notice Seconds between two L1 blocks, as expected.
+    uint64 public immutable l1BlockTime;
+    /// @notice Most wei per gas repaid above the base fee.
+    uint128 public immutable tipCap;
+    /// @notice Most wei repaid for a batch.
+    uint128 public immutable repayCap;
+
+    // -- Storage
+
+    /// @dev Two slots: what the next batch depends on.
+    struct Head {
+        uint64 index;
+        uint64 epoch;
+        uint64 snapshot;
+        uint64 lastHeight;
+        uint48 generation;
+        uint48 lastTimestamp;
+        uint48 originNumber;
+        uint48 acceptedBlock;
+        uint48 acceptedAt;
+        uint16 batchesInEpoch;
+        uint64 deposits;
+    }
+
+    /// @dev One slot.
+    struct Row {
+        uint64 firstHeight;
+        uint64 snapshot;
+        uint64 closingOrigin;
+        uint64 closingBatch;
+    }
+
+    Head private _head;
+    bool private _started;
+    mapping(uint256 place => bytes32) private _coreHashes;
+    mapping(uint64 epoch => Row) private _epochs;
+    Tally.Counters private _signed;
+
+    /// @param chainParameters The chain's parameters.
+    /// @param sequencerPool Snapshots and leaders.
+    /// @param portalContract Deposits, roots, fees.
+    /// @param revenueShare Income and debts.
+    constructor(IParameters chainParameters, ISequencerPool sequencerPool, IPortal portalContract, IRevenueShare revenueShare) {
+        IParameters.Values memory v = chainParameters.values();
+        deployer = msg.sender;
+        (parameters, pool, portal, revenue) = (chainParameters, sequencerPool, portalContract, revenueShare);
+        (epochBlocks, termViews, originDepth, maxOriginLag) = (v.epochBlocks, v.termViews, v.originDepth, v.maxOriginLag);
+        (postGrace, certificateLife, l1BlockTime) = (v.postGrace, v.certificateLife, v.l1BlockTime);
+        (tipCap, repayCap) = (v.tipCap, v.repayCap);
+    }
+
+    // -- Genesis
+
+    /// @inheritdoc IBatchInbox
+    function start(Genesis calldata genesis, uint64[] calldata members) external payable {
+        if (msg.sender != deployer) revert BatchInbox_NotDeployer(deployer, msg.sender);
+        if (_started) revert BatchInbox_Started(true);
+        if (msg.value != genesis.supply) revert BatchInbox_WrongSupply(msg.value, genesis.supply);
+        _checkOrigin(genesis.originNumber, genesis.originHash);
+        (bool exact,) = portal.isCountAt(0, genesis.originNumber);
+        if (!exact) revert BatchInbox_WrongDeposits(0, genesis.originNumber);
+        _started = true;
+        _head.lastTimestamp = uint48(genesis.timestamp);
+        _head.originNumber = uint48(genesis.originNumber);
+        _head.acceptedBlock = uint48(block.number);
+        _head.acceptedAt = uint48(block.timestamp);
+        emit Started(genesis.blockHash, genesis.stateRoot, genesis.timestamp, genesis.originNumber, genesis.originHash, genesis.supply);
+        emit EpochOpened(0, 0, 0);
+        pool.takeGenesisSnapshot(members);
+        portal.fund{value: msg.value}();
+    }
+
+    // -- Batches
+
+    /// @inheritdoc IBatchInbox
+    function post(Core calldata core, Certificate calldata certificate, bytes calldata performance, bytes calldata data) external {
+        if (!_started) revert BatchInbox_Started(false);
+        Head memory head = _head;
+        _checkSequence(core, head);
+        _checkClosing(core, performance);
+        _checkOrigin(core.originNumber, core.originHash);
+        _checkDeposits(core);
+        (bytes32 dataHash, bytes32[] memory blobHashes) = _encoding(data);
+        bytes32 coreHash = hashCore(core);
+        uint256 members;
+        {
+            (address code, bytes32 seed) = pool.snapshotData(core.snapshot);
+            bytes memory snapshot = Snapshots.load(code);
+            members = Snapshots.count(snapshot);
+            _checkAge(core.snapshot);
+            _checkDuty(core, head, snapshot, seed);
+            Certificates.verify(snapshot, certificate, batchMessage(coreHash, dataHash));
+        }
+        emit BatchPosted(core.index, coreHash, msg.sender, core, dataHash, blobHashes, certificate.signers, performance);
+        if (data.length > 0) emit BatchData(core.index, data);
+
+        _accept(core, head, coreHash, certificate.signers);
+        portal.setRoot(core.index, core.withdrawalsRoot);
+        if (core.closing) _close(core, performance, head.batchesInEpoch, members);
+        revenue.addDebt(core.index, msg.sender, _repayment(core.closing ? members : 0, blobHashes.length));
+    }
+
+    // -- Views
+
+    /// @inheritdoc IBatchInbox
+    function anchor() external view returns (Anchor memory) {
+        Head memory head = _head;
+        return Anchor({
+            index: head.index,
+            coreHash: _coreHashes[head.index % RING],
+            generation: head.generation,
+            epoch: head.epoch,
+            snapshot: head.snapshot,
+            lastHeight: head.lastHeight,
+            lastTimestamp: head.lastTimestamp,
+            originNumber: head.originNumber,
+            deposits: head.deposits,
+            acceptedBlock: head.acceptedBlock,
+            acceptedAt: head.acceptedAt
+        });
+    }
+
+    /// @inheritdoc IBatchInbox
+    function coreHashOf(uint64 index) public view returns (bytes32) {
+        uint64 newest = _head.index;
+        if (index > newest || index + RING <= newest) {
+            revert BatchInbox_OutOfRange("index", index, newest < RING ? 0 : newest - RING + 1, newest);
+        }
+        return _coreHashes[index % RING];
+    }
+
+    /// @inheritdoc IBatchInbox
+    function isRecentAnchor(bytes32 coreHash) external view returns (bool) {
+        uint64 newest = _head.index;
+        for (uint64 i = 0; i < RECENT && i <= newest; ++i) {
+            if (_coreHashes[(newest - i) % RING] == coreHash) return _started;
+        }
+        return false;
+    }
+
+    /// @inheritdoc IBatchInbox
+    function epochs(uint64 epoch) external view returns (Epoch memory) {
+        Row memory row = _epochs[epoch];
+        return Epoch(row.firstHeight, row.snapshot, row.closingOrigin, row.closingBatch);
+    }
+
+    /// @inheritdoc IBatchInbox
+    function isEpochOpen(uint64 epoch) external view returns (bool) {
+        return _started && epoch <= _head.epoch;
+    }
+
+    /// @inheritdoc IBatchInbox
+    function generation() external view returns (uint64) {
+        return _head.generation;
+    }
+
+    /// @inheritdoc IBatchInbox
+    function participation() external view returns (uint64 batches, uint64[] memory signed) {
+        batches = _head.batchesInEpoch;
+        (address code,) = pool.snapshotData(_head.snapshot);
+        signed = _signed.read(Snapshots.count(Snapshots.load(code)), batches);
+    }
+
+    /// @inheritdoc IBatchInbox
+    function hashCore(Core calldata core) public pure returns (bytes32) {
+        return keccak256(abi.encode(core));
+    }
+
+    /// @inheritdoc IBatchInbox
+    function batchMessage(bytes32 coreHash, bytes32 dataHash) public view returns (bytes memory) {
+        return
+            abi.encodePacked(uint8(BATCH_NAMESPACE.length), BATCH_NAMESPACE, abi.encode(block.chainid, address(this), coreHash, dataHash));
+    }
+
+    // -- Checks
+
+    /// @dev Everything that follows from the batch before.
+    function _checkSequence(Core calldata core, Head memory head) private view {
+        if (core.index != head.index + 1) revert BatchInbox_WrongIndex(core.index, head.index + 1);
+        _equal("version", core.version, VERSION);
+        _equal("generation", core.generation, head.generation);
+        _equal("previous", uint256(core.previous), uint256(_coreHashes[head.index % RING]));
+        _equal("epoch", core.epoch, head.epoch);
+        _equal("snapshot", core.snapshot, head.snapshot);
+        _equal("firstHeight", core.firstHeight, head.lastHeight + 1);
+        uint64 last = _epochs[head.epoch].firstHeight + epochBlocks - 1;
+        _within("lastHeight", core.lastHeight, core.firstHeight, last);
+        _equal("closing", core.closing ? 1 : 0, core.lastHeight == last ? 1 : 0);
+        _within("lastView", core.lastView, 1, type(uint64).max);
+        _within("lastTimestamp", core.lastTimestamp, head.lastTimestamp, type(uint48).max);
+        _within("originNumber", core.originNumber, head.originNumber, block.number - 1);
+    }
+
+    /// @dev The fields that only a closing batch has, and the next set: the newest snapshot sealed by the end of the epoch before this one.
+    function _checkClosing(Core calldata core, bytes calldata performance) private view {
+        if (!core.closing) {
+            _equal("fees", core.fees, 0);
+            _equal("performance", uint256(core.performance), 0);
+            _equal("performance length", performance.length, 0);
+            _equal("nextSnapshot", core.nextSnapshot, 0);
+            return;
+        }
+        _equal("performance", uint256(core.performance), uint256(keccak256(performance)));
+        if (core.epoch == 0) {
+            _equal("nextSnapshot", core.nextSnapshot, 0);
+        } else {
+            uint64 origin = _epochs[core.epoch - 1].closingOrigin;
+            if (!pool.isNewestAt(core.nextSnapshot, origin)) revert BatchInbox_OutOfRange("nextSnapshot", core.nextSnapshot, 0, origin);
+        }
+    }
+
+    function _checkOrigin(uint64 number, bytes32 hash) private view {
+        bytes32 known = Blockhash.blockHash(number);
+        if (known == 0 || known != hash) revert BatchInbox_UnknownOrigin(number, hash, known);
+    }
+
+    function _checkDeposits(Core calldata core) private view {
+        (bool exact, uint64 firstLeftOut) = portal.isCountAt(core.deposits, core.originNumber);
+        if (!exact) revert BatchInbox_WrongDeposits(core.deposits, core.originNumber);
+        if (firstLeftOut != type(uint64).max && core.lastTimestamp > firstLeftOut + maxOriginLag) {
+            revert BatchInbox_DepositLate(core.deposits, core.lastTimestamp, firstLeftOut + maxOriginLag);
+        }
+    }
+
+    /// @dev Lane 0: the blobs of this very transaction. Lane 1: calldata.
+    function _encoding(bytes calldata data) private view returns (bytes32 dataHash, bytes32[] memory blobHashes) {
+        uint256 blobs;
+        while (blobhash(blobs) != 0) ++blobs;
+        if ((blobs == 0) == (data.length == 0)) revert BatchInbox_WrongLane(blobs, data.length);
+        blobHashes = new bytes32[](blobs);
+        for (uint256 i = 0; i < blobs; ++i) {
+            blobHashes[i] = blobhash(i);
+        }
+        dataHash = blobs > 0 ? keccak256(abi.encodePacked(uint8(0), blobHashes)) : keccak256(abi.encodePacked(uint8(1), keccak256(data)));
+    }
+
+    /// @dev No duty outlives its stake.
+    function _checkAge(uint64 snapshot) private view {
+        (uint64 takenBlock,) = pool.snapshotBlocks(snapshot);
+        uint256 age = (block.number - takenBlock) * l1BlockTime;
+        if (age > certificateLife) revert BatchInbox_SnapshotExpired(snapshot, age, certificateLife);
+    }
+
+    /// @dev The leader of the last view at once, the next member after a grace, anyone after two.
+    function _checkDuty(Core calldata core, Head memory head, bytes memory snapshot, bytes32 seed) private {
+        uint64 term = (core.lastView - 1) / termViews + 1;
+        uint256 leader = Snapshots.leader(snapshot, seed, core.epoch, term);
+        if (Cards.operator(Snapshots.cardOf(snapshot, leader)) == msg.sender) return;
+        uint256 from = core.originNumber + originDepth;
+        if (head.acceptedBlock > from) from = head.acceptedBlock;
+        (uint256 nextFrom, uint256 anyoneFrom) = (from + postGrace, from + 2 * postGrace);
+        uint64 onDuty = Snapshots.idOf(snapshot, leader);
+        if (block.number < anyoneFrom) {
+            uint256 next = (leader + 1) % Snapshots.count(snapshot);
+            if (block.number < nextFrom || Cards.operator(Snapshots.cardOf(snapshot, next)) != msg.sender) {
+                revert BatchInbox_NotOnDuty(onDuty, block.number, nextFrom, anyoneFrom);
+            }
+        }
+        emit DutyMissed(core.index, onDuty, msg.sender);
+    }
+
+    // -- Effects
+
+    /// @dev Moves the anchor. `head` is updated in memory and written once.
+    function _accept(Core calldata core, Head memory head, bytes32 coreHash, uint256 signers) private {
+        head.index = core.index;
+        head.lastHeight = core.lastHeight;
+        head.lastTimestamp = uint48(core.lastTimestamp);
+        head.originNumber = uint48(core.originNumber);
+        head.deposits = core.deposits;
+        head.acceptedBlock = uint48(block.number);
+        head.acceptedAt = uint48(block.timestamp);
+        head.batchesInEpoch += 1;
+        _signed.add(signers, head.batchesInEpoch);
+        _coreHashes[core.index % RING] = coreHash;
+        Head memory written = head;
+        if (core.closing) {
+            uint16 batches = head.batchesInEpoch;
+            (head.epoch, head.snapshot, head.batchesInEpoch) = (core.epoch + 1, core.nextSnapshot, 0);
+            _head = written;
+            head.batchesInEpoch = batches;
+        } else {
+            _head = written;
+        }
+    }
+
+    /// @dev Writes the epoch table, moves the fees and splits them.
+    function _close(Core calldata core, bytes calldata performance, uint64 batches, uint256 members) private {
+        Row storage row = _epochs[core.epoch];
+        (row.closingOrigin, row.closingBatch) = (core.originNumber, core.index);
+        _epochs[core.epoch + 1] = Row(core.lastHeight + 1, core.nextSnapshot, 0, 0);
+        emit EpochOpened(core.epoch + 1, core.nextSnapshot, core.lastHeight + 1);
+        if (core.fees > 0) portal.payFees(core.fees);
+        revenue.close(core.epoch, core.snapshot, core.fees, performance, batches, _signed.read(members, batches));
+    }
+
+    /// @dev A fixed formula, so that nobody gains by wasting gas.
+    function _repayment(uint256 closingMembers, uint256 blobs) private view returns (uint256) {
+        uint256 price = block.basefee + tipCap;
+        if (tx.gasprice < price) price = tx.gasprice;
+        uint256 gas = REPAY_GAS + closingMembers * REPAY_GAS_PER_MEMBER + msg.data.length * REPAY_GAS_PER_BYTE;
+        uint256 amount = gas * price + blobs * BLOB_GAS * block.blobbasefee;
+        return amount < repayCap ? amount : repayCap;
+    }
+
+    // -- Helpers
+
+    function _equal(string memory field, uint256 actual, uint256 expected) private pure {
+        if (actual != expected) revert BatchInbox_WrongField(field, actual, expected);
+    }
+
+    function _within(string memory field, uint256 actual, uint256 low, uint256 high) private pure {
+        if (actual < low || actual > high) revert BatchInbox_OutOfRange(field, actual, low, high);
+    }
+}

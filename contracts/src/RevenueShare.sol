@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {IParameters} from "./interfaces/IParameters.sol";
+import {IRevenueShare} from "./interfaces/IRevenueShare.sol";
+import {ISequencerPool} from "./interfaces/ISequencerPool.sol";
+import {IStaking} from "./interfaces/IStaking.sol";
+import {Snapshots} from "./libraries/Snapshots.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
+
+/// @title RevenueShare
+/// @notice Splits each epoch's fees; income is pulled. Interface and rules: IRevenueShare.
+/// @dev A sequencer's income is an index of wei per share. A position whose shares changed from snapshot s on earned with the old shares up to
+/// the index just before the first epoch credited for a snapshot >= s; these index values are checkpointed when such an epoch is credited.
+/// Rounding inside a sequencer (below one wei a claim) stays with the contract as income never claimed.
+contract RevenueShare is IRevenueShare {
+    using Checkpoints for Checkpoints.Trace208;
+    using SafeCast for uint256;
+
+    // -- Constants and immutables
+
+    /// @notice The zero account stands for a sequencer's self-stake, as in Staking.
+    address public constant SELF = address(0);
+    /// @notice Most segments of a position's history that one claim walks.
+    uint256 public constant MAX_SEGMENTS = 64;
+    uint256 private constant INDEX_BITS = 96;
+    uint256 private constant BPS = 10_000;
+
+    /// @notice The only account that closes epochs and adds debts.
+    address public immutable inbox;
+    /// @notice The only account that pays fees in.
+    address public immutable portal;
+    /// @notice Read for shares and owners.
+    IStaking public immutable staking;
+    /// @notice Read for snapshots.
+    ISequencerPool public immutable pool;
+    /// @notice Receives the treasury's share.
+    address public immutable treasury;
+    /// @notice The treasury's share in basis points.
+    uint16 public immutable treasuryBps;
+    /// @notice The producers' share of the rest in basis points.
+    uint16 public immutable producersBps;
+
+    // -- Storage
+
+    /// @dev Where a position's claims have got to.
+    struct Cursor {
+        uint112 index;
+        uint64 segment;
+        bool started;
+    }
+
+    /// @dev A debt: debts lie end to end on a line of wei; the prefix of it that fees have covered is paid. One slot.
+    struct Debt {
+        address poster;
+        uint96 end;
+    }
+
+    /// @inheritdoc IRevenueShare
+    uint64 public debtCount;
+    uint128 private _treasuryClaimed;
+    Totals private _totals;
+    mapping(uint64 debtId => Debt) private _debts;
+    /// @dev Wei already paid of a debt that was covered in part.
+    mapping(uint64 debtId => uint256) private _partial;
+    mapping(uint64 id => Account) private _accounts;
+    mapping(uint64 id => Checkpoints.Trace208) private _boundaries;
+    mapping(uint64 id => mapping(address account => Cursor)) private _cursors;
+
+    /// @param parameters The chain's parameters.
+    constructor(
+        IParameters parameters,
+        IStaking stakingContract,
+        ISequencerPool sequencerPool,
+        address batchInbox,
+        address portalContract,
+        address treasuryAccount
+    ) {
+        IParameters.Values memory v = parameters.values();
+        (treasuryBps, producersBps) = (v.treasuryBps, v.producersBps);
+        (staking, pool) = (stakingContract, sequencerPool);
+        (inbox, portal, treasury) = (batchInbox, portalContract, treasuryAccount);
+    }
+
+    modifier onlyInbox() {
+        if (msg.sender != inbox) revert RevenueShare_NotInbox(inbox, msg.sender);
+        _;
+    }
+
+    // -- Income
+
+    /// @inheritdoc IRevenueShare
+    function receiveFees() external payable {
+        if (msg.sender != portal) revert RevenueShare_NotPortal(portal, msg.sender);
+        _totals.received += uint128(msg.value);
+        _totals.carry += uint128(msg.value);
+    }
+
+    /// @inheritdoc IRevenueShare
+    function addDebt(uint64 batch, address poster, uint256 amount) external onlyInbox {
+        uint64 id = ++debtCount;
+        uint128 end = _totals.debts + amount.toUint128();
+        _totals.debts = end;
+        _debts[id] = Debt({poster: poster, end: uint256(end).toUint96()});
+        emit DebtAdded(id, batch, poster, amount, end);
+    }
+
+    /// @inheritdoc IRevenueShare
+    function close(uint64 epoch, uint64 snapshot, uint256 fees, bytes calldata performance, uint64 batches, uint64[] calldata signed)
+        external
+        onlyInbox
+    {
+        Totals memory t = _totals;
+        // All that is not yet anyone's: this epoch's fees (just received) and what earlier ones carried over.
+        uint256 available = t.carry;
+        uint256 paid = t.debts - t.debtsPaid;
+        if (paid > available) paid = available;
+        available -= paid;
+        uint256 toTreasury = available * treasuryBps / BPS;
+        available -= toTreasury;
+
+        (uint256 producers, uint256 attesters) = _credit(epoch, snapshot, available, performance, batches, signed);
+        t.debtsPaid += uint128(paid);
+        t.treasury += uint128(toTreasury);
+        t.income += uint128(producers + attesters);
+        t.carry = uint128(available - producers - attesters);
+        _totals = t;
+        emit EpochClosed(epoch, snapshot, fees, t.debtsPaid, toTreasury, producers, attesters, t.carry);
+    }
+
+    // -- Claims
+
+    /// @inheritdoc IRevenueShare
+    function claim(uint64 id, address receiver) external returns (uint256 amount) {
+        amount = _settle(id, msg.sender);
+        emit Claimed(id, msg.sender, receiver, false, amount);
+        _pay(receiver, amount);
+    }
+
+    /// @inheritdoc IRevenueShare
+    function claimOwner(uint64 id, address receiver) external returns (uint256 amount) {
+        address owner = staking.ownerOf(id);
+        if (owner != msg.sender) revert RevenueShare_NotOwner(id, owner, msg.sender);
+        amount = _settle(id, SELF) + _accounts[id].commission;
+        _accounts[id].commission = 0;
+        emit Claimed(id, msg.sender, receiver, true, amount);
+        _pay(receiver, amount);
+    }
+
+    /// @inheritdoc IRevenueShare
+    function claimDebts(uint64[] calldata debtIds) external returns (uint256 amount) {
+        for (uint256 i = 0; i < debtIds.length; ++i) {
+            uint64 id = debtIds[i];
+            (address poster, uint256 open, uint256 covered) = debt(id);
+            if (poster != msg.sender) revert RevenueShare_NotCreditor(id, poster, msg.sender);
+            bool full = covered == open;
+            if (full) {
+                _debts[id].poster = address(0);
+                delete _partial[id];
+            } else {
+                _partial[id] += covered;
+            }
+            amount += covered;
+            emit DebtClaimed(id, poster, covered, full);
+        }
+        _pay(msg.sender, amount);
+    }
+
+    /// @inheritdoc IRevenueShare
+    function claimTreasury() external returns (uint256 amount) {
+        amount = _totals.treasury - _treasuryClaimed;
+        _treasuryClaimed = _totals.treasury;
+        emit TreasuryClaimed(treasury, amount);
+        _pay(treasury, amount);
+    }
+
+    // -- Views
+
+    /// @inheritdoc IRevenueShare
+    function claimable(uint64 id, address holder) public view returns (uint256 amount) {
+        (amount,) = _walk(id, holder);
+    }
+
+    /// @inheritdoc IRevenueShare
+    function claimableOwner(uint64 id) external view returns (uint256) {
+        return claimable(id, SELF) + _accounts[id].commission;
+    }
+
+    /// @inheritdoc IRevenueShare
+    function debt(uint64 debtId) public view returns (address poster, uint256 open, uint256 covered) {
+        Debt memory d = _debts[debtId];
+        poster = d.poster;
+        if (poster == address(0)) return (poster, 0, 0);
+        (uint256 start, uint256 end, uint256 paid) = (_debts[debtId - 1].end, d.end, _totals.debtsPaid);
+        open = end - start - _partial[debtId];
+        uint256 reach = paid < end ? paid : end;
+        covered = reach <= start + _partial[debtId] ? 0 : reach - start - _partial[debtId];
+    }
+
+    /// @inheritdoc IRevenueShare
+    function account(uint64 id) external view returns (Account memory) {
+        return _accounts[id];
+    }
+
+    /// @inheritdoc IRevenueShare
+    function totals() external view returns (Totals memory) {
+        return _totals;
+    }
+
+    // -- Internals
+
+    /// @dev What an epoch has to share, and what its members get of it.
+    struct Sharing {
+        uint64 snapshot;
+        uint256 toProducers;
+        uint256 toAttesters;
+        uint256 blocks;
+        uint256 batches;
+        uint256 totalStake;
+        uint256 producers;
+        uint256 attesters;
+        uint64[] ids;
+        uint256[] producer;
+        uint256[] attester;
+        uint256[] commission;
+        uint256[] index;
+    }
+
+    /// @dev Credits producers by blocks led and attesters by stake and participation; returns what was credited to each group.
+    function _credit(uint64 epoch, uint64 snapshot, uint256 available, bytes calldata performance, uint64 batches, uint64[] calldata signed)
+        private
+        returns (uint256 producers, uint256 attesters)
+    {
+        (address code,) = pool.snapshotData(snapshot);
+        bytes memory data = Snapshots.load(code);
+        Sharing memory s = _sharing(data, available, performance);
+        (s.snapshot, s.batches) = (snapshot, batches);
+        for (uint256 i = 0; i < s.ids.length; ++i) {
+            _creditMember(s, i, Snapshots.memberAt(data, i), _blocksLed(performance, i), signed[i]);
+        }
+        emit Credited(epoch, s.ids, s.producer, s.attester, s.commission, s.index);
+        return (s.producers, s.attesters);
+    }
+
+    /// @dev Divides what is available and counts the blocks.
+    function _sharing(bytes memory data, uint256 available, bytes calldata performance) private view returns (Sharing memory s) {
+        uint256 length = Snapshots.count(data);
+        if (performance.length != length * 8) revert RevenueShare_WrongPerformance(performance.length, length * 8);
+        s.totalStake = Snapshots.totalStake(data);
+        s.toProducers = available * producersBps / BPS;
+        s.toAttesters = available - s.toProducers;
+        for (uint256 i = 0; i < length; ++i) {
+            s.blocks += _blocksLed(performance, i);
+        }
+        s.ids = new uint64[](length);
+        s.producer = new uint256[](length);
+        s.attester = new uint256[](length);
+        s.commission = new uint256[](length);
+        s.index = new uint256[](length);
+    }
+
+    /// @dev Credits member `i`.
+    function _creditMember(Sharing memory s, uint256 i, Snapshots.Member memory m, uint256 led, uint256 signed) private {
+        uint256 producer = s.blocks == 0 ? 0 : s.toProducers * led / s.blocks;
+        uint256 attester = s.toAttesters * m.stake / s.totalStake;
+        // Full from two thirds of the batches on; what is missing is carried over, not given to those present.
+        if (signed * 3 < s.batches * 2) attester = attester * signed * 3 / (s.batches * 2);
+        uint256 gross = producer + attester;
+        uint256 commission = gross * m.commission / BPS;
+        uint256 step = ((gross - commission) << INDEX_BITS) / m.shares;
+        // Dust of the division goes back to the pot; it is taken from the attester's part first.
+        uint256 dust = gross - commission - ((step * m.shares) >> INDEX_BITS);
+        if (attester >= dust) attester -= dust;
+        else (producer, attester) = (producer + attester - dust, 0);
+        s.producers += producer;
+        s.attesters += attester;
+        (s.ids[i], s.producer[i], s.attester[i], s.commission[i]) = (m.id, producer, attester, commission);
+        s.index[i] = _record(m, s.snapshot, commission, step);
+    }
+
+    function _blocksLed(bytes calldata performance, uint256 i) private pure returns (uint256) {
+        return uint32(bytes4(performance[i * 8:]));
+    }
+
+    /// @dev Adds to a sequencer's account; notes the index first if shares changed since the last snapshot that was credited.
+    function _record(Snapshots.Member memory m, uint64 snapshot, uint256 commission, uint256 step) private returns (uint256 index) {
+        Account memory a = _accounts[m.id];
+        if (m.sharesFrom >= a.credited) _boundaries[m.id].push(uint48(snapshot), a.index);
+        index = a.index + step;
+        _accounts[m.id] = Account({
+            index: index.toUint112(), commission: (a.commission + commission).toUint112(), credited: uint256(snapshot + 1).toUint32()
+        });
+    }
+
+    /// @dev Income of a position since its last claim, and where the next claim begins.
+    function _walk(uint64 id, address holder) private view returns (uint256 amount, Cursor memory cursor) {
+        cursor = _cursors[id][holder];
+        IStaking.Segment[] memory list = staking.segments(id, holder, cursor.segment, MAX_SEGMENTS + 1);
+        if (list.length == 0) return (0, cursor);
+        Account memory a = _accounts[id];
+        if (!cursor.started) (cursor.started, cursor.index) = (true, _indexBefore(id, a, list[0].from));
+        for (uint256 i = 0; i < list.length && i < MAX_SEGMENTS; ++i) {
+            // The segment is over once an epoch of the next one's first snapshot, or a later one, was credited.
+            bool over = i + 1 < list.length && a.credited > list[i + 1].from;
+            uint112 end = over ? _indexBefore(id, a, list[i + 1].from) : a.index;
+            amount += (uint256(list[i].shares) * (end - cursor.index)) >> INDEX_BITS;
+            cursor.index = end;
+            if (!over) break;
+            ++cursor.segment;
+        }
+    }
+
+    /// @dev The index after every epoch whose snapshot is below `snapshot`.
+    function _indexBefore(uint64 id, Account memory a, uint64 snapshot) private view returns (uint112) {
+        if (a.credited <= snapshot) return a.index;
+        return uint112(_boundaries[id].lowerLookup(uint48(snapshot)));
+    }
+
+    function _settle(uint64 id, address holder) private returns (uint256 amount) {
+        Cursor memory cursor;
+        (amount, cursor) = _walk(id, holder);
+        _cursors[id][holder] = cursor;
+    }
+
+    function _pay(address receiver, uint256 amount) private {
+        if (amount == 0) return;
+        _totals.claimed += uint128(amount);
+        (bool success,) = receiver.call{value: amount}("");
+        if (!success) revert RevenueShare_PaymentFailed(receiver, amount);
+    }
+}

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {IBatchInbox} from "./interfaces/IBatchInbox.sol";
+import {IParameters} from "./interfaces/IParameters.sol";
+import {ISequencerPool} from "./interfaces/ISequencerPool.sol";
+import {IStaking} from "./interfaces/IStaking.sol";
+import {Bls} from "./libraries/Bls.sol";
+import {Cards} from "./libraries/Cards.sol";
+import {Snapshots} from "./libraries/Snapshots.sol";
+import {BlockHeader} from "@openzeppelin/contracts/utils/BlockHeader.sol";
+import {Blockhash} from "@openzeppelin/contracts/utils/Blockhash.sol";
+
+/// @title SequencerPool
+/// @notice Keys, admission, snapshots, election. Interface and rules: ISequencerPool.
+contract SequencerPool is ISequencerPool {
+    // -- Constants and immutables
+
+    /// @notice L1 blocks between the taking of a snapshot and the block whose prevrandao seeds it.
+    uint64 public constant SEAL_DELAY = 8;
+    /// @notice L1 blocks for which a block hash can be read (EIP-2935).
+    uint64 public constant HISTORY = 8_191;
+    /// @notice Stake a candidate needs to take a seat in a full set, in percent of the lowest member's.
+    uint256 public constant REPLACE_PERCENT = 105;
+    bytes private constant POP_NAMESPACE = "BATON_POP";
+    bytes private constant READY_NAMESPACE = "BATON_READY";
+
+    /// @notice Custody of stake.
+    IStaking public immutable staking;
+    /// @notice The inbox, whose anchors and epochs are read.
+    IBatchInbox public immutable inbox;
+    /// @notice Least self-stake of a member (token wei).
+    uint128 public immutable minStake;
+    /// @notice Least L1 blocks between two snapshots.
+    uint64 public immutable snapshotInterval;
+    /// @notice L1 blocks for which a readiness proof holds.
+    uint64 public immutable readinessWindow;
+    /// @notice Most members.
+    uint64 public immutable maxMembers;
+
+    // -- Storage
+
+    /// @dev One slot.
+    struct Seat {
+        address card;
+        uint48 jailedUntil;
+        uint32 nonce;
+        Status status;
+    }
+
+    /// @dev One slot and a seed.
+    struct Frozen {
+        address code;
+        uint48 takenBlock;
+        uint48 sealBlock;
+        bytes32 seed;
+    }
+
+    /// @inheritdoc ISequencerPool
+    uint64 public snapshotCount;
+    /// @inheritdoc ISequencerPool
+    uint64 public latestSealed;
+    uint64[] private _active;
+    mapping(uint64 id => Seat) private _seats;
+    mapping(uint64 id => Frozen) private _snapshots;
+    /// @dev keccak256(kind, value) of identities, operators, BLS keys (for ever) and endpoints (while in use), to the sequencer's id.
+    mapping(bytes32 => uint64) private _users;
+
+    /// @param parameters The chain's parameters.
+    /// @param stakingContract Custody of stake.
+    /// @param batchInbox The inbox (its address may be known before its code).
+    constructor(IParameters parameters, IStaking stakingContract, IBatchInbox batchInbox) {
+        IParameters.Values memory v = parameters.values();
+        (minStake, snapshotInterval, readinessWindow, maxMembers) = (v.minStake, v.snapshotInterval, v.readinessWindow, v.maxMembers);
+        (staking, inbox) = (stakingContract, batchInbox);
+    }
+
+    // -- Registration
+
+    /// @inheritdoc ISequencerPool
+    function register(uint64 id, Keys calldata keys, bytes calldata possession) external {
+        address owner = _onlyOwner(id);
+        if (keys.identity == 0) revert SequencerPool_Malformed("identity");
+        if (keys.operator == address(0)) revert SequencerPool_Malformed("operator");
+        if (keys.blsKey.length != Bls.G2_LENGTH) revert SequencerPool_Malformed("blsKey");
+        uint256 length = bytes(keys.endpoint).length;
+        if (length == 0 || length > 255) revert SequencerPool_Malformed("endpoint");
+
+        Seat storage seat = _seats[id];
+        if (seat.card != address(0)) {
+            delete _users[keccak256(abi.encode("endpoint", Cards.read(seat.card).endpoint))];
+        }
+        _use(id, "identity", abi.encode(keys.identity));
+        _use(id, "operator", abi.encode(keys.operator));
+        _use(id, "blsKey", keys.blsKey);
+        _use(id, "endpoint", bytes(keys.endpoint));
+        if (!Bls.verify(_possessionMessage(owner, keys.blsKey), Bls.DST_POP, keys.blsKey, possession)) {
+            revert SequencerPool_BadProofOfPossession(id);
+        }
+        seat.card = Cards.write(keys);
+        if (seat.status == Status.None) seat.status = Status.Registered;
+        emit Registered(id, keys.operator, keys.identity, keys.blsKey, keys.endpoint);
+    }
+
+    // -- Admission
+
+    /// @inheritdoc ISequencerPool
+    function activate(uint64 id, uint64 l1Number, bytes32 anchor, bytes calldata signature) external {
+        if (snapshotCount == 0) revert SequencerPool_Genesis(false);
+        Seat storage seat = _seats[id];
+        bool released = seat.status == Status.Jailed && block.timestamp >= seat.jailedUntil;
+        if (seat.status != Status.Registered && !released) revert SequencerPool_WrongStatus(id, seat.status);
+        if (l1Number + readinessWindow < block.number) {
+            revert SequencerPool_StaleReadiness(l1Number, block.number, readinessWindow);
+        }
+        bytes32 l1Hash = Blockhash.blockHash(l1Number);
+        if (l1Hash == 0) revert SequencerPool_StaleReadiness(l1Number, block.number, readinessWindow);
+        if (!inbox.isRecentAnchor(anchor)) revert SequencerPool_UnknownAnchor(anchor);
+        bytes memory message = readinessMessage(id, l1Number, l1Hash, anchor);
+        if (!Bls.verify(message, Bls.DST, Cards.blsKey(seat.card), signature)) revert SequencerPool_BadReadiness(id);
+
+        IStaking.Sequencer memory s = staking.sequencer(id);
+        if (s.selfStake < minStake) revert SequencerPool_InsufficientStake(id, s.selfStake, minStake);
+        if (_active.length >= maxMembers) _yieldLowest(s.stake);
+        _enter(id, seat);
+    }
+
+    /// @inheritdoc ISequencerPool
+    function deactivate(uint64 id) external {
+        _onlyOwner(id);
+        for (uint256 i = 0; i < _active.length; ++i) {
+            if (_active[i] == id) return _leave(i, DeactivationReason.Owner);
+        }
+        revert SequencerPool_WrongStatus(id, _seats[id].status);
+    }
+
+    // -- Snapshots
+
+    /// @inheritdoc ISequencerPool
+    function takeSnapshot() external returns (uint64 id) {
+        if (snapshotCount == 0) revert SequencerPool_Genesis(false);
+        Frozen storage last = _snapshots[snapshotCount - 1];
+        if (block.number < nextSnapshotBlock()) revert SequencerPool_TooEarly(nextSnapshotBlock(), block.number);
+        // Seals come in order: the last one must be sealed, or be out of reach for ever.
+        if (last.sealBlock == 0 && block.number <= last.takenBlock + SEAL_DELAY + HISTORY) {
+            revert SequencerPool_Unsealed(snapshotCount - 1);
+        }
+        return _take();
+    }
+
+    /// @inheritdoc ISequencerPool
+    function takeGenesisSnapshot(uint64[] calldata members) external {
+        if (msg.sender != address(inbox)) revert SequencerPool_NotInbox(address(inbox), msg.sender);
+        if (snapshotCount != 0) revert SequencerPool_Genesis(true);
+        if (members.length > maxMembers) revert SequencerPool_SetFull(members.length, maxMembers);
+        for (uint256 i = 0; i < members.length; ++i) {
+            Seat storage seat = _seats[members[i]];
+            if (seat.status != Status.Registered) revert SequencerPool_WrongStatus(members[i], seat.status);
+            uint256 selfStake = staking.sequencer(members[i]).selfStake;
+            if (selfStake < minStake) revert SequencerPool_InsufficientStake(members[i], selfStake, minStake);
+            _enter(members[i], seat);
+        }
+        _seal(_take(), uint64(block.number), bytes32(block.prevrandao));
+    }
+
+    /// @inheritdoc ISequencerPool
+    function seal(uint64 id, bytes calldata header) external {
+        Frozen storage frozen = _snapshots[id];
+        if (frozen.code == address(0)) revert SequencerPool_UnknownSnapshot(id);
+        if (frozen.sealBlock != 0) revert SequencerPool_AlreadySealed(id);
+        uint256 number = frozen.takenBlock + SEAL_DELAY;
+        bytes32 expected = Blockhash.blockHash(number);
+        bytes32 actual = keccak256(header);
+        if (expected == 0 || expected != actual) revert SequencerPool_WrongHeader(number, expected, actual);
+        _seal(id, uint64(block.number), bytes32(BlockHeader.getPrevRandao(header)));
+    }
+
+    // -- Views
+
+    /// @inheritdoc ISequencerPool
+    function snapshot(uint64 id) external view returns (Snapshot memory s) {
+        Frozen storage frozen = _known(id);
+        bytes memory data = Snapshots.load(frozen.code);
+        (s.id, s.takenBlock, s.sealBlock, s.seed) = (id, frozen.takenBlock, frozen.sealBlock, frozen.seed);
+        s.totalStake = uint128(Snapshots.totalStake(data));
+        s.aggregate = Snapshots.aggregate(data);
+        s.members = new Member[](Snapshots.count(data));
+        for (uint256 i = 0; i < s.members.length; ++i) {
+            Snapshots.Member memory m = Snapshots.memberAt(data, i);
+            Keys memory keys = Cards.read(m.card);
+            s.members[i] = Member({
+                id: m.id,
+                owner: staking.ownerOf(m.id),
+                operator: keys.operator,
+                stake: m.stake,
+                shares: m.shares,
+                commission: m.commission,
+                identity: keys.identity,
+                blsKey: keys.blsKey,
+                endpoint: keys.endpoint
+            });
+        }
+    }
+
+    /// @inheritdoc ISequencerPool
+    function snapshotBlocks(uint64 id) external view returns (uint64 takenBlock, uint64 sealBlock) {
+        return (_snapshots[id].takenBlock, _snapshots[id].sealBlock);
+    }
+
+    /// @inheritdoc ISequencerPool
+    function snapshotData(uint64 id) external view returns (address code, bytes32 seed) {
+        return (_snapshots[id].code, _snapshots[id].seed);
+    }
+
+    /// @inheritdoc ISequencerPool
+    function isNewestAt(uint64 id, uint64 l1Block) external view returns (bool) {
+        uint64 sealBlock = _snapshots[id].sealBlock;
+        if (sealBlock == 0 || sealBlock > l1Block) return false;
+        // Seals ascend with ids; ids between two sealed ones were never sealed (8,191 L1 blocks each).
+        for (uint64 next = id + 1; next < snapshotCount; ++next) {
+            sealBlock = _snapshots[next].sealBlock;
+            if (sealBlock != 0) return sealBlock > l1Block;
+        }
+        return true;
+    }
+
+    /// @inheritdoc ISequencerPool
+    function nextSnapshotBlock() public view returns (uint64) {
+        return snapshotCount == 0 ? 0 : _snapshots[snapshotCount - 1].takenBlock + snapshotInterval;
+    }
+
+    /// @inheritdoc ISequencerPool
+    function leaderOf(uint64 snapshotId, uint64 epoch, uint64 term) public view returns (uint256 member, uint64 id) {
+        Frozen storage frozen = _known(snapshotId);
+        if (frozen.sealBlock == 0) revert SequencerPool_UnknownSnapshot(snapshotId);
+        bytes memory data = Snapshots.load(frozen.code);
+        member = Snapshots.leader(data, frozen.seed, epoch, term);
+        id = Snapshots.idOf(data, member);
+    }
+
+    /// @inheritdoc ISequencerPool
+    function leaderAt(uint64 epoch, uint64 term) external view returns (uint256 member, uint64 id) {
+        IBatchInbox.Epoch memory row = inbox.epochs(epoch);
+        if (!inbox.isEpochOpen(epoch)) revert SequencerPool_UnknownSnapshot(row.snapshot);
+        return leaderOf(row.snapshot, epoch, term);
+    }
+
+    /// @inheritdoc ISequencerPool
+    function entry(uint64 id) external view returns (Entry memory e) {
+        Seat storage seat = _seats[id];
+        (e.status, e.nonce, e.jailedUntil) = (seat.status, seat.nonce, seat.jailedUntil);
+        if (seat.card != address(0)) e.keys = Cards.read(seat.card);
+    }
+
+    /// @inheritdoc ISequencerPool
+    function active() external view returns (uint64[] memory) {
+        return _active;
+    }
+
+    /// @inheritdoc ISequencerPool
+    function possessionMessage(address owner, bytes calldata blsKey) external view returns (bytes memory) {
+        return _possessionMessage(owner, blsKey);
+    }
+
+    /// @inheritdoc ISequencerPool
+    function readinessMessage(uint64 id, uint64 l1Number, bytes32 l1Hash, bytes32 anchor) public view returns (bytes memory) {
+        return abi.encodePacked(
+            uint8(READY_NAMESPACE.length),
+            READY_NAMESPACE,
+            abi.encode(block.chainid, address(this), inbox.generation(), id, uint64(_seats[id].nonce), l1Number, l1Hash, anchor)
+        );
+    }
+
+    // -- Internals
+
+    function _onlyOwner(uint64 id) private view returns (address owner) {
+        owner = staking.ownerOf(id);
+        if (owner != msg.sender) revert SequencerPool_NotOwner(id, owner, msg.sender);
+    }
+
+    function _known(uint64 id) private view returns (Frozen storage frozen) {
+        frozen = _snapshots[id];
+        if (frozen.code == address(0)) revert SequencerPool_UnknownSnapshot(id);
+    }
+
+    /// @dev Marks a key, account or endpoint as this sequencer's.
+    function _use(uint64 id, string memory kind, bytes memory value) private {
+        bytes32 key = keccak256(abi.encode(kind, value));
+        uint64 user = _users[key];
+        if (user != 0 && user != id) revert SequencerPool_Taken(kind, user);
+        _users[key] = id;
+    }
+
+    function _possessionMessage(address owner, bytes memory blsKey) private view returns (bytes memory) {
+        return
+            abi.encodePacked(uint8(POP_NAMESPACE.length), POP_NAMESPACE, abi.encode(block.chainid, address(this), owner, keccak256(blsKey)));
+    }
+
+    function _enter(uint64 id, Seat storage seat) private {
+        emit Activated(id, seat.nonce, staking.period());
+        (seat.status, seat.nonce, seat.jailedUntil) = (Status.Active, seat.nonce + 1, 0);
+        _active.push(id);
+    }
+
+    /// @dev Takes number `i` out of the active set.
+    function _leave(uint256 i, DeactivationReason reason) private {
+        uint64 id = _active[i];
+        _active[i] = _active[_active.length - 1];
+        _active.pop();
+        _seats[id].status = Status.Registered;
+        emit Deactivated(id, reason, staking.period());
+    }
+
+    /// @dev Makes room in a full set for a candidate with at least 5 % more stake than the lowest member.
+    function _yieldLowest(uint256 candidate) private {
+        (uint256 lowest, uint256 seat) = (type(uint256).max, 0);
+        for (uint256 i = 0; i < _active.length; ++i) {
+            uint256 stake = staking.sequencer(_active[i]).stake;
+            if (stake < lowest) (lowest, seat) = (stake, i);
+        }
+        uint256 needed = (lowest * REPLACE_PERCENT + 99) / 100;
+        if (candidate < needed) revert SequencerPool_SetFull(candidate, needed);
+        _leave(seat, DeactivationReason.Replaced);
+    }
+
+    function _seal(uint64 id, uint64 sealBlock, bytes32 prevrandao) private {
+        bytes32 seed = keccak256(abi.encodePacked(prevrandao, id));
+        Frozen storage frozen = _snapshots[id];
+        (frozen.sealBlock, frozen.seed) = (uint48(sealBlock), seed);
+        latestSealed = id;
+        emit SnapshotSealed(id, sealBlock, seed);
+    }
+
+    /// @dev Drops members below the minimum, orders the rest by identity, sums their keys and stake, and freezes all of it.
+    function _take() private returns (uint64 id) {
+        for (uint256 i = _active.length; i > 0; --i) {
+            if (staking.sequencer(_active[i - 1]).selfStake < minStake) _leave(i - 1, DeactivationReason.Stake);
+        }
+        uint256 length = _active.length;
+        if (length == 0) revert SequencerPool_EmptySet();
+        id = staking.roll();
+        Snapshots.Member[] memory members = new Snapshots.Member[](length);
+        bytes32[] memory identities = new bytes32[](length);
+        for (uint256 i = 0; i < length; ++i) {
+            uint64 sequencerId = _active[i];
+            IStaking.Sequencer memory s = staking.sequencer(sequencerId);
+            address card = _seats[sequencerId].card;
+            bytes32 identity = Cards.identity(card);
+            uint256 slot = i;
+            for (; slot > 0 && identities[slot - 1] > identity; --slot) {
+                (identities[slot], members[slot]) = (identities[slot - 1], members[slot - 1]);
+            }
+            identities[slot] = identity;
+            members[slot] = Snapshots.Member(s.stake, s.shares, s.commission, card, sequencerId, s.sharesFrom);
+        }
+        _freeze(id, members);
+    }
+
+    function _freeze(uint64 id, Snapshots.Member[] memory members) private {
+        uint256 length = members.length;
+        (uint64[] memory ids, uint128[] memory stakes) = (new uint64[](length), new uint128[](length));
+        (uint128[] memory shares, uint16[] memory commissions) = (new uint128[](length), new uint16[](length));
+        bytes memory aggregate = Cards.blsKey(members[0].card);
+        uint128 total;
+        for (uint256 i = 0; i < length; ++i) {
+            if (i > 0) aggregate = Bls.add(aggregate, Cards.blsKey(members[i].card));
+            total += members[i].stake;
+            (ids[i], stakes[i], shares[i], commissions[i]) = (members[i].id, members[i].stake, members[i].shares, members[i].commission);
+        }
+        Frozen storage frozen = _snapshots[id];
+        frozen.code = Snapshots.write(aggregate, total, members);
+        frozen.takenBlock = uint48(block.number);
+        snapshotCount = id + 1;
+        emit SnapshotTaken(id, uint64(block.number), total, ids, stakes, shares, commissions);
+    }
+}

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {IParameters} from "./interfaces/IParameters.sol";
+import {IStaking} from "./interfaces/IStaking.sol";
+import {History} from "./libraries/History.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+
+/// @title Staking
+/// @notice Custody of all stake. Interface and rules: IStaking.
+contract Staking is IStaking, ReentrancyGuardTransient {
+    using History for History.Trace;
+    using SafeCast for uint256;
+    using SafeERC20 for IERC20;
+
+    // -- Constants and immutables
+
+    /// @notice Virtual shares and stake of every pot: the price of a share starts at 1e-6 token wei and cannot be inflated by a first depositor.
+    uint256 public constant VIRTUAL_SHARES = 1e6;
+    /// @notice The zero account stands for the owner's self-stake.
+    address public constant SELF = address(0);
+    /// @notice Most a commission rises at once, in basis points.
+    uint16 public constant MAX_COMMISSION_RISE = 500;
+    /// @notice Least time between two rises.
+    uint48 public constant COMMISSION_RISE_INTERVAL = 7 days;
+
+    /// @inheritdoc IStaking
+    address public immutable token;
+    /// @notice The SequencerPool, which dates share changes.
+    address public immutable pool;
+    /// @notice Least self-stake (token wei).
+    uint128 public immutable minStake;
+    /// @notice Most stake of one sequencer (token wei).
+    uint128 public immutable maxStake;
+    /// @notice Time every stake waits on its way out (seconds).
+    uint64 public immutable unbonding;
+
+    // -- Storage
+
+    /// @dev One sequencer. Slots: owner and commission | stake | self history | total history | delegators.
+    struct Pot {
+        address owner;
+        uint16 commission;
+        uint16 maxCommission;
+        uint48 commissionRaisedAt;
+        uint128 stake;
+        History.Trace total;
+        mapping(address account => History.Trace) positions;
+    }
+
+    /// @inheritdoc IStaking
+    uint64 public period;
+    /// @inheritdoc IStaking
+    uint64 public sequencerCount;
+    /// @inheritdoc IStaking
+    uint64 public exitCount;
+    uint128 private _totalStake;
+    uint128 private _totalUnbonding;
+    mapping(uint64 id => Pot) private _pots;
+    mapping(uint64 exitId => Exit) private _exits;
+
+    /// @param parameters The chain's parameters.
+    /// @param stakeToken An ERC-20 that moves exactly what it is asked to.
+    /// @param sequencerPool The pool (its address may be known before its code).
+    constructor(IParameters parameters, address stakeToken, address sequencerPool) {
+        IParameters.Values memory v = parameters.values();
+        (minStake, maxStake, unbonding) = (v.minStake, v.maxStake, v.unbonding);
+        (token, pool) = (stakeToken, sequencerPool);
+    }
+
+    // -- Entry
+
+    /// @inheritdoc IStaking
+    function bond(uint128 amount, uint16 commission, uint16 maxCommission) external nonReentrant returns (uint64 id) {
+        if (maxCommission > 10_000) revert Staking_CommissionTooHigh(maxCommission, 10_000);
+        if (commission > maxCommission) revert Staking_CommissionTooHigh(commission, maxCommission);
+        id = ++sequencerCount;
+        Pot storage pot = _pots[id];
+        (pot.owner, pot.commission, pot.maxCommission) = (msg.sender, commission, maxCommission);
+        emit SequencerCreated(id, msg.sender, commission, maxCommission);
+        _bond(pot, id, amount);
+    }
+
+    /// @inheritdoc IStaking
+    function topUp(uint64 id, uint128 amount) external nonReentrant {
+        _bond(_owned(id), id, amount);
+    }
+
+    /// @inheritdoc IStaking
+    function delegate(uint64 id, uint128 amount) external nonReentrant returns (uint128 shares) {
+        Pot storage pot = _known(id);
+        uint256 selfStake = _toStake(pot, pot.positions[SELF].value);
+        if (selfStake < minStake) revert Staking_BelowMinimum(selfStake, minStake);
+        shares = _enter(pot, msg.sender, amount);
+        emit Delegated(id, msg.sender, amount, pot.positions[msg.sender].value, pot.stake, pot.total.value, period);
+        _pull(amount);
+    }
+
+    // -- Exit
+
+    /// @inheritdoc IStaking
+    function requestExit(uint64 id, uint128 amount) external returns (uint64 exitId) {
+        return _exit(_known(id), id, msg.sender, msg.sender, amount);
+    }
+
+    /// @inheritdoc IStaking
+    function requestSelfExit(uint64 id, uint128 amount) external returns (uint64 exitId) {
+        return _exit(_owned(id), id, SELF, msg.sender, amount);
+    }
+
+    /// @inheritdoc IStaking
+    function finishExit(uint64 exitId) external nonReentrant returns (uint128 amount) {
+        Exit memory out = _exits[exitId];
+        if (out.account == address(0)) revert Staking_UnknownExit(exitId);
+        if (block.timestamp < out.readyAt) revert Staking_ExitNotReady(out.readyAt, block.timestamp);
+        delete _exits[exitId];
+        amount = out.amount;
+        _totalUnbonding -= amount;
+        emit ExitFinished(exitId, out.sequencer, out.account, amount);
+        IERC20(token).safeTransfer(out.account, amount);
+    }
+
+    // -- Owner and pool
+
+    /// @inheritdoc IStaking
+    function setCommission(uint64 id, uint16 commission) external {
+        Pot storage pot = _owned(id);
+        if (commission > pot.maxCommission) revert Staking_CommissionTooHigh(commission, pot.maxCommission);
+        if (commission > pot.commission) {
+            uint256 rise = commission - pot.commission;
+            uint256 allowedAt = pot.commissionRaisedAt == 0 ? 0 : pot.commissionRaisedAt + COMMISSION_RISE_INTERVAL;
+            if (rise > MAX_COMMISSION_RISE || block.timestamp < allowedAt) {
+                revert Staking_CommissionRisesTooFast(rise, MAX_COMMISSION_RISE, allowedAt);
+            }
+            pot.commissionRaisedAt = uint48(block.timestamp);
+        }
+        pot.commission = commission;
+        emit CommissionSet(id, commission, period);
+    }
+
+    /// @inheritdoc IStaking
+    function roll() external returns (uint64 snapshot) {
+        if (msg.sender != pool) revert Staking_NotPool(pool, msg.sender);
+        snapshot = period;
+        period = snapshot + 1;
+        emit Rolled(snapshot + 1);
+    }
+
+    // -- Views
+
+    /// @inheritdoc IStaking
+    function sequencer(uint64 id) external view returns (Sequencer memory) {
+        Pot storage pot = _pots[id];
+        return Sequencer({
+            owner: pot.owner,
+            commission: pot.commission,
+            maxCommission: pot.maxCommission,
+            commissionRaisedAt: pot.commissionRaisedAt,
+            stake: pot.stake,
+            selfStake: _toStake(pot, pot.positions[SELF].value).toUint128(),
+            shares: pot.total.value,
+            sharesFrom: pot.total.from
+        });
+    }
+
+    /// @inheritdoc IStaking
+    function ownerOf(uint64 id) external view returns (address) {
+        return _pots[id].owner;
+    }
+
+    /// @inheritdoc IStaking
+    function stakeOf(uint64 id, address account) external view returns (uint128) {
+        Pot storage pot = _pots[id];
+        return _toStake(pot, pot.positions[account].value).toUint128();
+    }
+
+    /// @inheritdoc IStaking
+    function sharesOf(uint64 id, address account) external view returns (uint128) {
+        return _pots[id].positions[account].value;
+    }
+
+    /// @inheritdoc IStaking
+    function sharesAt(uint64 id, address account, uint64 snapshot) external view returns (uint128) {
+        return _pots[id].positions[account].valueAt(snapshot);
+    }
+
+    /// @inheritdoc IStaking
+    function segments(uint64 id, address account, uint256 start, uint256 limit) external view returns (Segment[] memory) {
+        return _pots[id].positions[account].segments(start, limit);
+    }
+
+    /// @inheritdoc IStaking
+    function exits(uint64 exitId) external view returns (Exit memory) {
+        return _exits[exitId];
+    }
+
+    /// @inheritdoc IStaking
+    function totalStake() external view returns (uint256) {
+        return _totalStake;
+    }
+
+    /// @inheritdoc IStaking
+    function totalUnbonding() external view returns (uint256) {
+        return _totalUnbonding;
+    }
+
+    // -- Internals
+
+    function _known(uint64 id) private view returns (Pot storage pot) {
+        pot = _pots[id];
+        if (pot.owner == address(0)) revert Staking_UnknownSequencer(id);
+    }
+
+    function _owned(uint64 id) private view returns (Pot storage pot) {
+        pot = _known(id);
+        if (pot.owner != msg.sender) revert Staking_NotOwner(id, pot.owner, msg.sender);
+    }
+
+    function _bond(Pot storage pot, uint64 id, uint128 amount) private {
+        _enter(pot, SELF, amount);
+        uint128 selfShares = pot.positions[SELF].value;
+        uint256 selfStake = _toStake(pot, selfShares);
+        if (selfStake < minStake) revert Staking_BelowMinimum(selfStake, minStake);
+        emit Bonded(id, msg.sender, amount, selfShares, pot.stake, pot.total.value, period);
+        _pull(amount);
+    }
+
+    /// @dev Adds stake to a position at the price before it, rounding shares down.
+    function _enter(Pot storage pot, address account, uint128 amount) private returns (uint128 shares) {
+        if (amount == 0) revert Staking_ZeroAmount();
+        uint256 stake = uint256(pot.stake) + amount;
+        if (stake > maxStake) revert Staking_AboveMaximum(stake, maxStake);
+        shares = Math.mulDiv(amount, pot.total.value + VIRTUAL_SHARES, uint256(pot.stake) + 1).toUint128();
+        if (shares == 0) revert Staking_ZeroAmount();
+        uint64 from = period;
+        pot.stake = stake.toUint128();
+        _totalStake += amount;
+        pot.total.set(pot.total.value + shares, from);
+        History.Trace storage position = pot.positions[account];
+        position.set(position.value + shares, from);
+    }
+
+    /// @dev Takes stake out of a position, rounding shares up, and puts it on its way out.
+    function _exit(Pot storage pot, uint64 id, address position, address account, uint128 amount) private returns (uint64 exitId) {
+        if (amount == 0) revert Staking_ZeroAmount();
+        History.Trace storage trace = pot.positions[position];
+        uint256 held = _toStake(pot, trace.value);
+        if (amount > held) revert Staking_InsufficientStake(amount, held);
+        // The whole position leaves no dust of shares behind.
+        uint128 shares = amount == held
+            ? trace.value
+            : Math.mulDiv(amount, pot.total.value + VIRTUAL_SHARES, uint256(pot.stake) + 1, Math.Rounding.Ceil).toUint128();
+        uint64 from = period;
+        trace.set(trace.value - shares, from);
+        pot.total.set(pot.total.value - shares, from);
+        pot.stake -= amount;
+        _totalStake -= amount;
+        _totalUnbonding += amount;
+        exitId = ++exitCount;
+        uint64 readyAt = uint64(block.timestamp) + unbonding;
+        _exits[exitId] = Exit({account: account, sequencer: id, period: from, amount: amount, readyAt: readyAt});
+        emit ExitRequested(exitId, id, account, position == SELF, amount, readyAt, trace.value, pot.stake, pot.total.value, from);
+    }
+
+    /// @dev What shares are worth now, rounded down.
+    function _toStake(Pot storage pot, uint128 shares) private view returns (uint256) {
+        return Math.mulDiv(shares, uint256(pot.stake) + 1, pot.total.value + VIRTUAL_SHARES);
+    }
+
+    /// @dev Takes tokens from the caller; a token that keeps a part of them is refused.
+    function _pull(uint128 amount) private {
+        uint256 before = IERC20(token).balanceOf(address(this));
+        IERC20(token).safeTransferFrom(msg.sender, address(this), amount);
+        uint256 moved = IERC20(token).balanceOf(address(this)) - before;
+        if (moved != amount) revert Staking_UnexpectedTransfer(moved, amount);
+    }
+}

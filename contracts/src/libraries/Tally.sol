@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+/// @title Tally
+/// @notice Counts, for up to 64 members, how many batches each signed: adding one bitmap writes one slot (two every sixteenth time).
+/// @dev Bit-sliced: plane k holds bit k of every member's count; a slot packs four planes of 64 bits. A slot is meaningful only once a count
+/// can have reached it, so that starting again at zero needs no writes.
+library Tally {
+    /// @notice The counters: 16 planes, counts up to 65,535.
+    struct Counters {
+        uint256[4] slots;
+    }
+
+    /// @notice Adds `bitmap`, the one number `batches` (from 1) since the start.
+    function add(Counters storage self, uint256 bitmap, uint256 batches) internal {
+        uint256 carry = bitmap;
+        uint256 reach = 1;
+        // Counts before this one are at most batches - 1: slot k = 0, 1, 2, 3 holds something from batch 16^k on, where it is cleared.
+        for (uint256 k = 0; k < 4 && batches >= reach; ++k) {
+            if (carry != 0 || batches == reach) {
+                uint256 slot = batches == reach ? 0 : self.slots[k];
+                uint256 next;
+                for (uint256 plane = 0; plane < 256; plane += 64) {
+                    uint256 bits = (slot >> plane) & type(uint64).max;
+                    next |= (bits ^ carry) << plane;
+                    carry &= bits;
+                }
+                self.slots[k] = next;
+            }
+            reach <<= 4;
+        }
+    }
+
+    /// @notice The counts of `members` members after `batches` bitmaps.
+    function read(Counters storage self, uint256 members, uint256 batches) internal view returns (uint64[] memory counts) {
+        counts = new uint64[](members);
+        uint256 reach = 1;
+        for (uint256 k = 0; k < 4 && batches >= reach; ++k) {
+            uint256 slot = self.slots[k];
+            for (uint256 i = 0; i < members; ++i) {
+                uint256 bits = slot >> i;
+                counts[i] |= uint64(((bits & 1) | ((bits >> 63) & 2) | ((bits >> 126) & 4) | ((bits >> 189) & 8)) << (4 * k));
+            }
+            reach <<= 4;
+        }
+    }
+}
