@@ -106,9 +106,9 @@ contract BatchInbox is IBatchInbox {
         IParameters.Values memory v = chainParameters.values();
         deployer = msg.sender;
         (parameters, pool, portal, revenue) = (chainParameters, sequencerPool, portalContract, revenueShare);
-        (epochBlocks, termViews, originDepth, maxOriginLag) = (v.epochBlocks, v.termViews, v.originDepth, v.maxOriginLag);
-        (postGrace, certificateLife, l1BlockTime) = (v.postGrace, v.certificateLife, v.l1BlockTime);
-        (tipCap, repayCap) = (v.tipCap, v.repayCap);
+        (epochBlocks, termViews, originDepth, maxOriginLag) = (v.l2.epochBlocks, v.l2.termViews, v.l2.originDepth, v.l2.maxOriginLag);
+        (postGrace, certificateLife, l1BlockTime) = (v.posting.postGrace, v.stakes.certificateLife, v.l2.l1BlockTime);
+        (tipCap, repayCap) = (v.money.tipCap, v.money.repayCap);
     }
 
     // -- Genesis

@@ -22,46 +22,47 @@ contract Parameters is IParameters {
 
     /// @dev Bounds with a reason beyond plain sanity carry it.
     function _check(Values memory v) private pure {
-        _within("l2ChainId", v.l2ChainId, 1, type(uint32).max);
+        _within("l2ChainId", v.l2.l2ChainId, 1, type(uint32).max);
         // Half of it must hold one full deposit of 2^24 gas (EIP-7825) in production; devnets may be smaller.
-        _within("gasLimit", v.gasLimit, 5_000_000, 2_000_000_000);
-        _within("blockBytes", v.blockBytes, 131_072, 8_388_608);
-        _within("termViews", v.termViews, 1, 100_000);
+        _within("gasLimit", v.l2.gasLimit, 5_000_000, 2_000_000_000);
+        _within("blockBytes", v.l2.blockBytes, 131_072, 8_388_608);
+        _within("termViews", v.l2.termViews, 2, 100_000);
         // At least 8 terms; at most 65,535 batches can be counted in an epoch.
-        _within("epochBlocks", v.epochBlocks, 8 * v.termViews, 65_535);
+        _within("epochBlocks", v.l2.epochBlocks, 8 * v.l2.termViews, 65_535);
         // An origin's hash must still be in the EIP-2935 history when its batch is posted.
-        _within("originDepth", v.originDepth, 1, 64);
-        _within("l1BlockTime", v.l1BlockTime, 1, 60);
-        _within("maxOriginLag", v.maxOriginLag, (v.originDepth + 2) * v.l1BlockTime, 86_400);
-        _within("blockTimeMs", v.blockTimeMs, 10, 60_000);
+        _within("originDepth", v.l2.originDepth, 1, 64);
+        _within("l1BlockTime", v.l2.l1BlockTime, 1, 60);
+        _within("maxOriginLag", v.l2.maxOriginLag, (v.l2.originDepth + 2) * v.l2.l1BlockTime, 86_400);
+        _within("blockTimeMs", v.l2.blockTimeMs, 10, 60_000);
         // An epoch lasts at least 10 s.
-        _within("epochBlocks x blockTimeMs", v.epochBlocks * v.blockTimeMs, 10_000, type(uint64).max);
-        _within("leaderTimeoutMs", v.leaderTimeoutMs, 2 * v.blockTimeMs, 60_000);
+        _within("epochBlocks x blockTimeMs", v.l2.epochBlocks * v.l2.blockTimeMs, 10_000, type(uint64).max);
+        _within("leaderTimeoutMs", v.l2.leaderTimeoutMs, 2 * v.l2.blockTimeMs, 60_000);
         // Heartbeats come at least twice per leader timeout, because the engine's timers start at view entry.
-        _within("idleBlockTimeMs", v.idleBlockTimeMs, v.blockTimeMs, v.leaderTimeoutMs / 2);
-        _within("stallTime", v.stallTime, 10, 7 days);
-        _within("unpostedLimit", v.unpostedLimit, 2, v.stallTime - 1);
-        _within("batchMaxAge", v.batchMaxAge, 1, v.unpostedLimit);
-        _within("signWaitMs", v.signWaitMs, 1, 60_000);
-        _within("postGrace", v.postGrace, 1, 1_000);
-        _within("settlementDelay", v.settlementDelay, v.originDepth, 50_400);
-        _within("recoveryWindow", v.recoveryWindow, 1, 1 days);
-        _within("snapshotInterval", v.snapshotInterval, 1, 8_000);
-        _within("readinessWindow", v.readinessWindow, 2, 8_000);
+        _within("idleBlockTimeMs", v.l2.idleBlockTimeMs, v.l2.blockTimeMs, v.l2.leaderTimeoutMs / 2);
+        _within("stallTime", v.posting.stallTime, 10, 7 days);
+        _within("unpostedLimit", v.l2.unpostedLimit, 2, v.posting.stallTime - 1);
+        _within("batchMaxAgeMs", v.posting.batchMaxAgeMs, 100, v.l2.unpostedLimit * 1_000);
+        _within("batchMaxBytes", v.posting.batchMaxBytes, 1_000, 8_388_608);
+        _within("signWaitMs", v.posting.signWaitMs, 1, 60_000);
+        _within("postGrace", v.posting.postGrace, 1, 1_000);
+        _within("settlementDelay", v.posting.settlementDelay, v.l2.originDepth, 50_400);
+        _within("recoveryWindow", v.posting.recoveryWindow, 1, 1 days);
+        _within("snapshotInterval", v.stakes.snapshotInterval, 1, 8_000);
+        _within("readinessWindow", v.stakes.readinessWindow, 2, 8_000);
         // Bitmaps and counters hold 64 members.
-        _within("maxMembers", v.maxMembers, 1, 64);
+        _within("maxMembers", v.stakes.maxMembers, 1, 64);
         // No duty outlives its stake: three epochs at the idle rate, a snapshot interval, a stall and its recovery.
-        uint256 duty = v.snapshotInterval * v.l1BlockTime + 3 * v.epochBlocks * v.idleBlockTimeMs / 1_000;
-        _within("unbonding", v.unbonding, duty + v.stallTime + v.recoveryWindow, 90 days);
+        uint256 duty = v.stakes.snapshotInterval * v.l2.l1BlockTime + 3 * v.l2.epochBlocks * v.l2.idleBlockTimeMs / 1_000;
+        _within("unbonding", v.stakes.unbonding, duty + v.posting.stallTime + v.posting.recoveryWindow, 90 days);
         // Long enough for the two epochs a snapshot serves, short enough that evidence still meets the stake.
-        _within("certificateLife", v.certificateLife, duty, v.unbonding - v.unbonding / 8);
+        _within("certificateLife", v.stakes.certificateLife, duty, v.stakes.unbonding - v.stakes.unbonding / 8);
         // Shares of any stake up to the maximum fit 112 bits, and income per share keeps its precision.
-        _within("maxStake", v.maxStake, 1e18, 1e25);
-        _within("minStake", v.minStake, 1e18, v.maxStake);
-        _within("treasuryBps", v.treasuryBps, 0, 1_000);
-        _within("producersBps", v.producersBps, 0, 10_000);
-        _within("tipCap", v.tipCap, 0, 1_000 gwei);
-        _within("repayCap", v.repayCap, 0, 100 ether);
+        _within("maxStake", v.stakes.maxStake, 1e18, 1e25);
+        _within("minStake", v.stakes.minStake, 1e18, v.stakes.maxStake);
+        _within("treasuryBps", v.money.treasuryBps, 0, 1_000);
+        _within("producersBps", v.money.producersBps, 0, 10_000);
+        _within("tipCap", v.money.tipCap, 0, 1_000 gwei);
+        _within("repayCap", v.money.repayCap, 0, 100 ether);
     }
 
     function _within(string memory name, uint256 value, uint256 low, uint256 high) private pure {

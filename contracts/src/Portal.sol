@@ -65,7 +65,7 @@ contract Portal is IPortal {
     /// @param forbidden Staking, SequencerPool and the stake token: no target of withdrawals.
     constructor(IParameters parameters, address batchInbox, IRevenueShare revenueShare, address[3] memory forbidden) {
         IParameters.Values memory v = parameters.values();
-        (blockGas, settlementDelay) = (v.gasLimit / 2, v.settlementDelay);
+        (blockGas, settlementDelay) = (v.l2.gasLimit / 2, v.posting.settlementDelay);
         (inbox, revenue) = (batchInbox, revenueShare);
         (_staking, _pool, _token) = (forbidden[0], forbidden[1], forbidden[2]);
     }

@@ -78,7 +78,7 @@ contract RevenueShare is IRevenueShare {
         address treasuryAccount
     ) {
         IParameters.Values memory v = parameters.values();
-        (treasuryBps, producersBps) = (v.treasuryBps, v.producersBps);
+        (treasuryBps, producersBps) = (v.money.treasuryBps, v.money.producersBps);
         (staking, pool) = (stakingContract, sequencerPool);
         (inbox, portal, treasury) = (batchInbox, portalContract, treasuryAccount);
     }

@@ -71,7 +71,8 @@ contract SequencerPool is ISequencerPool {
     /// @param batchInbox The inbox (its address may be known before its code).
     constructor(IParameters parameters, IStaking stakingContract, IBatchInbox batchInbox) {
         IParameters.Values memory v = parameters.values();
-        (minStake, snapshotInterval, readinessWindow, maxMembers) = (v.minStake, v.snapshotInterval, v.readinessWindow, v.maxMembers);
+        (minStake, snapshotInterval, readinessWindow, maxMembers) =
+        (v.stakes.minStake, v.stakes.snapshotInterval, v.stakes.readinessWindow, v.stakes.maxMembers);
         (staking, inbox) = (stakingContract, batchInbox);
     }
 

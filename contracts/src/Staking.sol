@@ -68,7 +68,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     /// @param sequencerPool The pool (its address may be known before its code).
     constructor(IParameters parameters, address stakeToken, address sequencerPool) {
         IParameters.Values memory v = parameters.values();
-        (minStake, maxStake, unbonding) = (v.minStake, v.maxStake, v.unbonding);
+        (minStake, maxStake, unbonding) = (v.stakes.minStake, v.stakes.maxStake, v.stakes.unbonding);
         (token, pool) = (stakeToken, sequencerPool);
     }
 

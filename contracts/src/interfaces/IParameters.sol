@@ -5,8 +5,8 @@ pragma solidity 0.8.37;
 /// @notice Every chain parameter, checked against hard bounds when it is set, readable in one call.
 /// @dev The node reads `values()` once per deployment; the contracts copy what they need at construction.
 interface IParameters {
-    /// @notice The parameters of one Baton chain. Times are seconds unless the name ends in `Ms`; `Blocks` are L1 blocks unless said otherwise.
-    struct Values {
+    /// @notice What L2 blocks obey.
+    struct Rules {
         /// @dev EIP-155 chain id of the L2.
         uint64 l2ChainId;
         /// @dev Gas limit of every L2 block; deposits of one L1 block may use half of it.
@@ -31,8 +31,14 @@ interface IParameters {
         uint64 leaderTimeoutMs;
         /// @dev Age of the oldest unposted final block past which voters accept only heartbeats and deposits.
         uint64 unpostedLimit;
-        /// @dev L2 seconds after which a batch is cut.
-        uint64 batchMaxAge;
+    }
+
+    /// @notice How batches reach L1.
+    struct Posting {
+        /// @dev L2 milliseconds after which a batch is cut.
+        uint64 batchMaxAgeMs;
+        /// @dev Bytes before compression at which a batch is cut.
+        uint64 batchMaxBytes;
         /// @dev Milliseconds a poster waits for the signatures beyond two thirds.
         uint64 signWaitMs;
         /// @dev L1 blocks the member on posting duty has before the next one may post; anyone may after twice that.
@@ -43,6 +49,10 @@ interface IParameters {
         uint64 stallTime;
         /// @dev Seconds in which a recovery's members prove readiness.
         uint64 recoveryWindow;
+    }
+
+    /// @notice Who may sequence.
+    struct Stakes {
         /// @dev Least L1 blocks between two snapshots.
         uint64 snapshotInterval;
         /// @dev L1 blocks for which a readiness proof holds.
@@ -57,6 +67,10 @@ interface IParameters {
         uint128 minStake;
         /// @dev Most stake (self and delegated) of one sequencer, in token wei.
         uint128 maxStake;
+    }
+
+    /// @notice Who gets what.
+    struct Money {
         /// @dev Treasury's share of an epoch's net fees, in basis points.
         uint16 treasuryBps;
         /// @dev Producers' share of what the treasury leaves, in basis points; the attesters get the rest.
@@ -65,6 +79,14 @@ interface IParameters {
         uint128 tipCap;
         /// @dev Most wei a poster is repaid for one batch.
         uint128 repayCap;
+    }
+
+    /// @notice The parameters of one Baton chain. Times are seconds unless the name ends in `Ms`; `Blocks` are L1 blocks unless said otherwise.
+    struct Values {
+        Rules l2;
+        Posting posting;
+        Stakes stakes;
+        Money money;
     }
 
     /// @notice A value lies outside its hard bounds.

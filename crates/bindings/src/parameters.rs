@@ -1,0 +1,132 @@
+//! The chain parameters as a file, and their way to and from the contract.
+
+use crate::contracts::IParameters::{Money, Posting, Rules, Stakes, Values};
+use serde::{Deserialize, Serialize};
+
+/// Every chain parameter, as `Parameters.sol` names them (units and bounds there). Token and wei amounts are decimal strings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[allow(missing_docs, reason = "documented field by field in contracts/src/interfaces/IParameters.sol")]
+pub struct ChainParameters {
+    pub l2_chain_id: u64,
+    pub gas_limit: u64,
+    pub block_bytes: u64,
+    pub epoch_blocks: u64,
+    pub term_views: u64,
+    pub origin_depth: u64,
+    pub max_origin_lag: u64,
+    pub l1_block_time: u64,
+    pub block_time_ms: u64,
+    pub idle_block_time_ms: u64,
+    pub leader_timeout_ms: u64,
+    pub unposted_limit: u64,
+    pub batch_max_age_ms: u64,
+    pub batch_max_bytes: u64,
+    pub sign_wait_ms: u64,
+    pub post_grace: u64,
+    pub settlement_delay: u64,
+    pub stall_time: u64,
+    pub recovery_window: u64,
+    pub snapshot_interval: u64,
+    pub readiness_window: u64,
+    pub max_members: u64,
+    pub unbonding: u64,
+    pub certificate_life: u64,
+    #[serde(with = "decimal")]
+    pub min_stake: u128,
+    #[serde(with = "decimal")]
+    pub max_stake: u128,
+    pub treasury_bps: u16,
+    pub producers_bps: u16,
+    #[serde(with = "decimal")]
+    pub tip_cap: u128,
+    #[serde(with = "decimal")]
+    pub repay_cap: u128,
+}
+
+impl ChainParameters {
+    /// The devnet's values (`anvil/parameters.json`).
+    pub fn devnet() -> Self {
+        serde_json::from_str(include_str!("../../../anvil/parameters.json"))
+            .expect("invariant: anvil/parameters.json is checked by a test")
+    }
+}
+
+mod decimal {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(value: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&value.to_string())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Copies all fields, so that a missing one does not compile.
+macro_rules! convert {
+    ($($group:ident $kind:ident { $($rust:ident $solidity:ident),+ $(,)? })+) => {
+        impl From<&ChainParameters> for Values {
+            fn from(p: &ChainParameters) -> Self {
+                Self { $($group: $kind { $($solidity: p.$rust),+ }),+ }
+            }
+        }
+
+        impl From<&Values> for ChainParameters {
+            fn from(v: &Values) -> Self {
+                Self { $($($rust: v.$group.$solidity),+),+ }
+            }
+        }
+    };
+}
+
+convert! {
+    l2 Rules { l2_chain_id l2ChainId, gas_limit gasLimit, block_bytes blockBytes, epoch_blocks epochBlocks, term_views termViews, origin_depth originDepth, max_origin_lag maxOriginLag, l1_block_time l1BlockTime, block_time_ms blockTimeMs, idle_block_time_ms idleBlockTimeMs, leader_timeout_ms leaderTimeoutMs, unposted_limit unpostedLimit }
+    posting Posting { batch_max_age_ms batchMaxAgeMs, batch_max_bytes batchMaxBytes, sign_wait_ms signWaitMs, post_grace postGrace, settlement_delay settlementDelay, stall_time stallTime, recovery_window recoveryWindow }
+    stakes Stakes { snapshot_interval snapshotInterval, readiness_window readinessWindow, max_members maxMembers, unbonding unbonding, certificate_life certificateLife, min_stake minStake, max_stake maxStake }
+    money Money { treasury_bps treasuryBps, producers_bps producersBps, tip_cap tipCap, repay_cap repayCap }
+}
+
+/// What L2 and batch rules read of them.
+impl From<&ChainParameters> for baton_primitives::Parameters {
+    fn from(p: &ChainParameters) -> Self {
+        Self {
+            l2_chain_id: p.l2_chain_id,
+            l2_gas_limit: p.gas_limit,
+            epoch_blocks: p.epoch_blocks,
+            term_views: p.term_views,
+            block_time_ms: p.block_time_ms,
+            idle_block_time_ms: p.idle_block_time_ms,
+            leader_timeout_ms: p.leader_timeout_ms,
+            origin_depth: p.origin_depth,
+            max_origin_lag_s: p.max_origin_lag,
+            snapshot_interval: p.snapshot_interval,
+            batch_max_age_ms: p.batch_max_age_ms,
+            batch_max_bytes: p.batch_max_bytes,
+            post_grace: p.post_grace,
+            settlement_delay: p.settlement_delay,
+            unposted_limit_s: p.unposted_limit,
+            stall_time_s: p.stall_time,
+            unbonding_s: p.unbonding,
+            max_block_bytes: p.block_bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_devnet_file_is_the_devnet_of_the_rules() {
+        let rules = baton_primitives::Parameters::from(&ChainParameters::devnet());
+        assert_eq!(rules, baton_primitives::Parameters::devnet());
+    }
+
+    #[test]
+    fn parameters_survive_the_contract_form() {
+        let devnet = ChainParameters::devnet();
+        assert_eq!(ChainParameters::from(&Values::from(&devnet)), devnet);
+    }
+}
