@@ -1,0 +1,359 @@
+//! The engine: opens the state, hands out views of it, and moves its final head.
+
+use crate::{
+    cache::ValueCache,
+    config::Config,
+    error::{FinalizeError, OpenError, ReadError, StoreError},
+    executed::{ExecutedBlock, Receipt},
+    genesis::execute_genesis,
+    state::{Base, Caches, StateView},
+    store::{Outcome, Snapshot, Store},
+    tree::Tree,
+    trie::Trie,
+};
+use alloy::primitives::B256;
+use baton_primitives::{Header, Parameters, RecoveredBlock};
+use lru::LruCache;
+use parking_lot::{Condvar, Mutex, RwLock};
+use std::{
+    collections::HashSet,
+    num::NonZeroUsize,
+    sync::{Arc, atomic::AtomicU64},
+};
+
+/// Executes blocks and keeps the state. Clones share one state; every method may be called from any thread and blocks it
+/// while it works.
+///
+/// ```text
+///   build, execute --ExecutedBlock--> tree of unfinalized blocks --finalize--> store (one commit)
+///                                                 \--- views (calls, proofs, reads) ---/
+/// ```
+#[derive(Clone, Debug)]
+pub struct Engine {
+    pub(crate) shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) genesis_hash: B256,
+    pub(crate) store: Store,
+    pub(crate) caches: Arc<Caches>,
+    pub(crate) tree: RwLock<Tree>,
+    /// Blocks being executed, so that no two threads execute the same one.
+    pub(crate) running: Mutex<HashSet<B256>>,
+    pub(crate) ran: Condvar,
+    /// Height window of trie nodes that stay in memory.
+    pub(crate) node_window: AtomicU64,
+    writer: Mutex<()>,
+}
+
+/// Which block's state a caller asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockRef {
+    /// By hash, final or not.
+    Hash(B256),
+    /// By height, final.
+    Height(u64),
+    /// The last final block.
+    Final,
+    /// The highest executed block.
+    Pending,
+}
+
+/// Where a transaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionLocation {
+    /// Hash of its block.
+    pub block: B256,
+    /// Height of its block.
+    pub height: u64,
+    /// Its position.
+    pub index: usize,
+    /// Whether the block is final.
+    pub is_final: bool,
+}
+
+impl Engine {
+    /// Opens the state in the configured directory; creates it from the genesis if it is not there.
+    ///
+    /// # Errors
+    /// If the directory belongs to another chain or layout, is in use, or fails.
+    pub fn open(config: Config) -> Result<Self, OpenError> {
+        let genesis = execute_genesis(&config.genesis)?;
+        let genesis_hash = genesis.hash();
+        let store = Store::open(&config.path, config.database_cache_bytes, config.history_blocks, &genesis)?;
+        let base = base(store.snapshot()?, None)?;
+        let entries = |count: usize| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
+        let caches = Caches {
+            values: ValueCache::new(config.cached_accounts, config.cached_slots, base.height),
+            codes: Mutex::new(LruCache::new(entries(config.cached_codes))),
+        };
+        tracing::info!(height = base.height, hash = %base.hash, path = %config.path.display(), "state opened");
+        let shared = Shared {
+            genesis_hash,
+            store,
+            caches: Arc::new(caches),
+            tree: RwLock::new(Tree::new(Arc::new(base))),
+            running: Mutex::default(),
+            ran: Condvar::new(),
+            node_window: AtomicU64::new(1_024),
+            writer: Mutex::new(()),
+            config,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The chain parameters.
+    pub fn parameters(&self) -> &Parameters {
+        &self.shared.config.genesis.parameters
+    }
+
+    /// Hash of the genesis block.
+    pub fn genesis_hash(&self) -> B256 {
+        self.shared.genesis_hash
+    }
+
+    /// Height and hash of the last final block.
+    pub fn head(&self) -> (u64, B256) {
+        let tree = self.shared.tree.read();
+        (tree.base.height, tree.base.hash)
+    }
+
+    /// Height and hash of the highest executed block; the final head if nothing is executed on it.
+    pub fn tip(&self) -> (u64, B256) {
+        let tree = self.shared.tree.read();
+        let tip = tree.tip();
+        (tree.get(&tip).map_or(tree.base.height, |block| block.height()), tip)
+    }
+
+    /// An executed block that is not final.
+    pub fn unfinalized(&self, hash: &B256) -> Option<Arc<ExecutedBlock>> {
+        self.shared.tree.read().get(hash).cloned()
+    }
+
+    /// Whether the block is final.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn is_final(&self, hash: &B256) -> Result<bool, StoreError> {
+        let base = self.base();
+        Ok(base.hash == *hash || base.snapshot.height(hash)?.is_some())
+    }
+
+    pub(crate) fn base(&self) -> Arc<Base> {
+        self.shared.tree.read().base.clone()
+    }
+
+    /// The state after an executed, unfinalized block or the final head.
+    pub(crate) fn live_view(&self, hash: B256) -> Option<StateView> {
+        let tree = self.shared.tree.read();
+        let layers = tree.layers(hash)?.into();
+        Some(StateView { layers, base: tree.base.clone(), caches: self.shared.caches.clone(), past: None })
+    }
+
+    /// The state after a block: unfinalized, the final head, or one of the final heights whose history is kept.
+    ///
+    /// # Errors
+    /// If the block is unknown or its state is not kept.
+    pub fn state(&self, block: BlockRef) -> Result<StateView, ReadError> {
+        let hash = match block {
+            BlockRef::Hash(hash) => hash,
+            BlockRef::Final => self.head().1,
+            BlockRef::Pending => self.tip().1,
+            BlockRef::Height(height) => {
+                let base = self.base();
+                let highest = base.height;
+                if height == highest {
+                    return Ok(self.view_over(base, None));
+                }
+                let (hash, header) =
+                    base.snapshot.header(height)?.ok_or(ReadError::UnknownHeight { height, highest })?;
+                return self.past_view(base, hash, header);
+            }
+        };
+        if let Some(view) = self.live_view(hash) {
+            return Ok(view);
+        }
+        let base = self.base();
+        let height = base.snapshot.height(&hash)?.ok_or(ReadError::UnknownBlock(hash))?;
+        if height == base.height {
+            return Ok(self.view_over(base, None));
+        }
+        let (_, header) = base.snapshot.header(height)?.ok_or(StoreError::Absent { table: "headers" })?;
+        self.past_view(base, hash, header)
+    }
+
+    fn past_view(&self, base: Arc<Base>, hash: B256, header: Header) -> Result<StateView, ReadError> {
+        if header.number < base.oldest {
+            return Err(ReadError::Pruned { height: header.number, oldest: base.oldest });
+        }
+        Ok(self.view_over(base, Some((hash, Box::new(header)))))
+    }
+
+    fn view_over(&self, base: Arc<Base>, past: Option<(B256, Box<Header>)>) -> StateView {
+        StateView { layers: Arc::new([]), base, caches: self.shared.caches.clone(), past }
+    }
+
+    /// A block, final or executed.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn block(&self, hash: &B256) -> Result<Option<Arc<RecoveredBlock>>, StoreError> {
+        if let Some(block) = self.unfinalized(hash) {
+            return Ok(Some(block.block.clone()));
+        }
+        let base = self.base();
+        let Some(height) = base.snapshot.height(hash)? else { return Ok(None) };
+        Ok(base.snapshot.block(height)?.map(Arc::new))
+    }
+
+    /// A final block.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn block_at(&self, height: u64) -> Result<Option<Arc<RecoveredBlock>>, StoreError> {
+        Ok(self.base().snapshot.block(height)?.map(Arc::new))
+    }
+
+    /// Hash and header of a final block.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn header_at(&self, height: u64) -> Result<Option<(B256, Header)>, StoreError> {
+        self.base().snapshot.header(height)
+    }
+
+    /// A header, final or executed.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn header(&self, hash: &B256) -> Result<Option<Header>, StoreError> {
+        if let Some(block) = self.unfinalized(hash) {
+            return Ok(Some(block.block.header().clone()));
+        }
+        let base = self.base();
+        let Some(height) = base.snapshot.height(hash)? else { return Ok(None) };
+        Ok(base.snapshot.header(height)?.map(|(_, header)| header))
+    }
+
+    /// The receipts of a block, final or executed.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn receipts(&self, hash: &B256) -> Result<Option<Vec<Receipt>>, StoreError> {
+        if let Some(block) = self.unfinalized(hash) {
+            return Ok(Some(block.receipts.clone()));
+        }
+        let base = self.base();
+        let Some(height) = base.snapshot.height(hash)? else { return Ok(None) };
+        base.snapshot.receipts(height)
+    }
+
+    /// The receipts of a final block.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn receipts_at(&self, height: u64) -> Result<Option<Vec<Receipt>>, StoreError> {
+        self.base().snapshot.receipts(height)
+    }
+
+    /// What batch cutting needs to know of a final block.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn outcome(&self, height: u64) -> Result<Option<Outcome>, StoreError> {
+        self.base().snapshot.outcome(height)
+    }
+
+    /// Where a transaction is: in a final block, or in the executed blocks below the tip.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn transaction(&self, hash: &B256) -> Result<Option<TransactionLocation>, StoreError> {
+        let (base, layers) = {
+            let tree = self.shared.tree.read();
+            (tree.base.clone(), tree.layers(tree.tip()).unwrap_or_default())
+        };
+        if let Some((height, index)) = base.snapshot.transaction(hash)? {
+            let block = base.snapshot.hash(height)?.ok_or(StoreError::Absent { table: "headers" })?;
+            let index = usize::try_from(index).unwrap_or(usize::MAX);
+            return Ok(Some(TransactionLocation { block, height, index, is_final: true }));
+        }
+        Ok(layers.iter().find_map(|layer| {
+            let index = layer.block.transactions().iter().position(|transaction| transaction.tx_hash() == *hash)?;
+            Some(TransactionLocation { block: layer.hash(), height: layer.height(), index, is_final: false })
+        }))
+    }
+
+    /// Makes a block and all its ancestors final: one atomic commit, after which a crash loses nothing of them, and every
+    /// block that does not descend from it is forgotten. Returns the newly final blocks, ascending; none if it was final.
+    ///
+    /// # Errors
+    /// If the block is not executed here, contradicts the final head, or the store fails.
+    pub fn finalize(&self, hash: B256) -> Result<Vec<Arc<ExecutedBlock>>, FinalizeError> {
+        let _writer = self.shared.writer.lock();
+        let (base, layers) = {
+            let tree = self.shared.tree.read();
+            (tree.base.clone(), tree.layers(hash))
+        };
+        let Some(mut layers) = layers else {
+            if base.snapshot.height(&hash)?.is_some() {
+                return Ok(Vec::new());
+            }
+            let (head, height) = (base.hash, base.height);
+            return Err(match self.unfinalized(&hash) {
+                Some(_) => FinalizeError::Conflict { hash, head, height },
+                None => FinalizeError::NotExecuted(hash),
+            });
+        };
+        let Some(top) = layers.first().cloned() else { return Ok(layers) };
+        layers.reverse();
+        let blocks: Vec<&ExecutedBlock> = layers.iter().map(AsRef::as_ref).collect();
+        self.shared.store.commit(&blocks, base.oldest)?;
+        let base = self::base(self.shared.store.snapshot()?, Some(&top))?;
+        for block in &layers {
+            self.shared.caches.values.advance(block.height(), &block.changes);
+        }
+        self.shared.tree.write().finalize(Arc::new(base));
+        Ok(layers)
+    }
+
+    /// Checks the whole final state against its root by an independent computation: slow, for `doctor` and tests.
+    ///
+    /// # Errors
+    /// If the store fails or the roots differ.
+    pub fn check_state(&self) -> Result<(), StoreError> {
+        let base = self.base();
+        let mut accounts = Vec::new();
+        for (hashed, account, storage_root) in base.snapshot.all_accounts()? {
+            let slots = base.snapshot.all_slots(&hashed)?;
+            let found = alloy_trie::root::storage_root_unsorted(slots);
+            if found != storage_root {
+                return Err(StoreError::HistoryRoot { height: base.height, expected: storage_root, found });
+            }
+            let account = alloy_trie::TrieAccount::new(account.nonce, account.balance, storage_root, account.code_hash);
+            accounts.push((hashed, account));
+        }
+        let found = alloy_trie::root::state_root_unsorted(accounts);
+        let expected = base.header.state_root;
+        if found == expected { Ok(()) } else { Err(StoreError::HistoryRoot { height: base.height, expected, found }) }
+    }
+}
+
+/// The final head in `snapshot`; with its trie in memory if it is `top`.
+fn base(snapshot: Snapshot, top: Option<&ExecutedBlock>) -> Result<Base, StoreError> {
+    let absent = |table: &'static str| StoreError::Absent { table };
+    let height = snapshot.meta_u64("head")?.ok_or(absent("meta"))?;
+    let oldest = snapshot.meta_u64("history")?.ok_or(absent("meta"))?;
+    let (hash, header, outcome, trie) = match top {
+        Some(top) => (top.hash(), top.block.header().clone(), top.outcome(), top.trie.clone()),
+        None => {
+            let (hash, header) = snapshot.header(height)?.ok_or(absent("headers"))?;
+            let outcome = snapshot.outcome(height)?.ok_or(absent("outcomes"))?;
+            let trie = Trie::stored(header.state_root);
+            (hash, header, outcome, trie)
+        }
+    };
+    Ok(Base { snapshot, height, hash, header, outcome, oldest, trie })
+}

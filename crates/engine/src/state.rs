@@ -1,0 +1,231 @@
+//! Reading a state: the layers of the unfinalized blocks over a snapshot of the final state.
+
+use crate::{
+    cache::ValueCache,
+    changes::{Account, hash_slot},
+    error::StoreError,
+    executed::ExecutedBlock,
+    store::{Outcome, Snapshot},
+    trie::{AccountLeaf, Trie},
+};
+use alloy::primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
+use baton_primitives::Header;
+use lru::LruCache;
+use parking_lot::Mutex;
+use revm::{
+    bytecode::Bytecode,
+    database_interface::{Database, DatabaseRef},
+    primitives::{StorageKey, StorageValue},
+    state::AccountInfo,
+};
+use std::sync::Arc;
+
+/// The final head: its snapshot and its trie.
+#[derive(Debug)]
+pub(crate) struct Base {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) height: u64,
+    pub(crate) hash: B256,
+    pub(crate) header: Header,
+    pub(crate) outcome: Outcome,
+    /// Oldest height whose state can be read.
+    pub(crate) oldest: u64,
+    pub(crate) trie: Trie<AccountLeaf>,
+}
+
+/// Caches that all views share.
+#[derive(Debug)]
+pub(crate) struct Caches {
+    pub(crate) values: ValueCache,
+    pub(crate) codes: Mutex<LruCache<B256, Bytecode>>,
+}
+
+/// The state after one block. Cheap to clone; holds its snapshot while it lives, so do not keep it for long.
+#[derive(Clone, Debug)]
+pub struct StateView {
+    /// Unfinalized blocks, newest first.
+    pub(crate) layers: Arc<[Arc<ExecutedBlock>]>,
+    pub(crate) base: Arc<Base>,
+    pub(crate) caches: Arc<Caches>,
+    /// Set for a state older than the base.
+    pub(crate) past: Option<(B256, Box<Header>)>,
+}
+
+impl StateView {
+    /// Hash of the block.
+    pub fn hash(&self) -> B256 {
+        match (&self.past, self.layers.first()) {
+            (Some((hash, _)), _) => *hash,
+            (None, Some(top)) => top.hash(),
+            (None, None) => self.base.hash,
+        }
+    }
+
+    /// Header of the block.
+    pub fn header(&self) -> &Header {
+        match (&self.past, self.layers.first()) {
+            (Some((_, header)), _) => header,
+            (None, Some(top)) => top.block.header(),
+            (None, None) => &self.base.header,
+        }
+    }
+
+    pub(crate) fn outcome(&self) -> Outcome {
+        self.layers.first().map_or(self.base.outcome, |top| top.outcome())
+    }
+
+    pub(crate) fn trie(&self) -> &Trie<AccountLeaf> {
+        self.layers.first().map_or(&self.base.trie, |top| &top.trie)
+    }
+
+    fn account(&self, address: Address) -> Result<Option<Account>, StoreError> {
+        if let Some((_, header)) = &self.past {
+            let found = self.base.snapshot.account_at(&keccak256(address), header.number)?;
+            return Ok(found.map(|(account, _)| account));
+        }
+        for layer in self.layers.iter() {
+            if let Some(change) = layer.changes.accounts.get(&address) {
+                return Ok(change.after);
+            }
+        }
+        self.caches.values.account(address, self.base.height, || {
+            Ok(self.base.snapshot.account(&keccak256(address))?.map(|(account, _)| account))
+        })
+    }
+
+    fn slot(&self, address: Address, slot: U256) -> Result<U256, StoreError> {
+        if let Some((_, header)) = &self.past {
+            return self.base.snapshot.slot_at(&keccak256(address), &hash_slot(slot), header.number);
+        }
+        for layer in self.layers.iter() {
+            if let Some(change) = layer.changes.accounts.get(&address)
+                && let Some(change) = change.slots.get(&slot)
+            {
+                return Ok(change.after);
+            }
+        }
+        self.caches
+            .values
+            .slot(address, slot, self.base.height, || self.base.snapshot.slot(&keccak256(address), &hash_slot(slot)))
+    }
+
+    fn code_by_hash(&self, hash: B256) -> Result<Bytecode, StoreError> {
+        if hash == KECCAK256_EMPTY || hash.is_zero() {
+            return Ok(Bytecode::default());
+        }
+        if let Some(code) = self.caches.codes.lock().get(&hash) {
+            return Ok(code.clone());
+        }
+        for layer in self.layers.iter() {
+            if let Some(code) = layer.changes.codes.get(&hash) {
+                return Ok(code.clone());
+            }
+        }
+        let bytes = self.base.snapshot.code(&hash)?.ok_or(StoreError::Code(hash))?;
+        let code = Bytecode::new_raw_checked(bytes.into()).map_err(|_| StoreError::Row { table: "codes" })?;
+        self.caches.codes.lock().put(hash, code.clone());
+        Ok(code)
+    }
+
+    fn hash_of(&self, height: u64) -> Result<B256, StoreError> {
+        let layer = self.layers.iter().find(|layer| layer.height() == height);
+        match layer {
+            Some(layer) => Ok(layer.hash()),
+            None if height > self.header().number => Ok(B256::ZERO),
+            None => Ok(self.base.snapshot.hash(height)?.unwrap_or_default()),
+        }
+    }
+
+    /// Balance of an account, wei.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn balance(&self, address: Address) -> Result<U256, StoreError> {
+        Ok(self.account(address)?.map_or(U256::ZERO, |account| account.balance))
+    }
+
+    /// Next nonce of an account.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn nonce(&self, address: Address) -> Result<u64, StoreError> {
+        Ok(self.account(address)?.map_or(0, |account| account.nonce))
+    }
+
+    /// Code of an account.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn code(&self, address: Address) -> Result<Bytes, StoreError> {
+        match self.account(address)? {
+            Some(account) => Ok(self.code_by_hash(account.code_hash)?.original_bytes()),
+            None => Ok(Bytes::new()),
+        }
+    }
+
+    /// Value of a storage slot.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn storage_at(&self, address: Address, slot: U256) -> Result<U256, StoreError> {
+        self.slot(address, slot)
+    }
+}
+
+impl DatabaseRef for StateView {
+    type Error = StoreError;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, StoreError> {
+        Ok(self.account(address)?.map(|account| account.info()))
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, StoreError> {
+        self.code_by_hash(hash)
+    }
+
+    fn storage_ref(&self, address: Address, index: StorageKey) -> Result<StorageValue, StoreError> {
+        self.slot(address, index)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, StoreError> {
+        self.hash_of(number)
+    }
+}
+
+/// A view through which one block executes; it remembers what it read, which is what the block's changes start from.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    pub(crate) view: StateView,
+    pub(crate) accounts: alloy::primitives::map::AddressMap<Option<Account>>,
+    pub(crate) slots: alloy::primitives::map::HashMap<(Address, U256), U256>,
+}
+
+impl Recorder {
+    pub(crate) fn new(view: StateView) -> Self {
+        Self { view, accounts: Default::default(), slots: Default::default() }
+    }
+}
+
+impl Database for Recorder {
+    type Error = StoreError;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, StoreError> {
+        let account = self.view.account(address)?;
+        self.accounts.insert(address, account);
+        Ok(account.map(|account| account.info()))
+    }
+
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, StoreError> {
+        self.view.code_by_hash(hash)
+    }
+
+    fn storage(&mut self, address: Address, index: StorageKey) -> Result<StorageValue, StoreError> {
+        let value = self.view.slot(address, index)?;
+        self.slots.insert((address, index), value);
+        Ok(value)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, StoreError> {
+        self.view.hash_of(number)
+    }
+}

@@ -1,0 +1,231 @@
+//! The tables and how their rows encode. Integers are big-endian so that keys sort by value.
+
+use crate::{changes::Account, error::StoreError};
+use alloy::primitives::{B256, KECCAK256_EMPTY, U256};
+use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
+use baton_primitives::L1Origin;
+use redb::TableDefinition;
+
+pub(crate) type Bytes2Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
+pub(crate) type Height2Bytes = TableDefinition<'static, u64, &'static [u8]>;
+
+/// Version of this layout.
+pub(crate) const LAYOUT: u64 = 1;
+
+/// `layout` -> u64, `genesis` -> hash, `head` -> height u64, `history` -> oldest height with state u64.
+pub(crate) const META: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("meta");
+/// height -> hash, header RLP.
+pub(crate) const HEADERS: Height2Bytes = TableDefinition::new("headers");
+/// height -> sender count u32, senders, block RLP.
+pub(crate) const BLOCKS: Height2Bytes = TableDefinition::new("blocks");
+/// height -> RLP list of EIP-2718 receipts.
+pub(crate) const RECEIPTS: Height2Bytes = TableDefinition::new("receipts");
+/// height -> [`Outcome`].
+pub(crate) const OUTCOMES: Height2Bytes = TableDefinition::new("outcomes");
+/// block hash -> height u64.
+pub(crate) const HEIGHTS: Bytes2Bytes = TableDefinition::new("heights");
+/// transaction hash -> height u64, index u32.
+pub(crate) const TRANSACTIONS: Bytes2Bytes = TableDefinition::new("transactions");
+/// keccak(address) -> account.
+pub(crate) const ACCOUNTS: Bytes2Bytes = TableDefinition::new("accounts");
+/// keccak(address), keccak(slot) -> value, trimmed.
+pub(crate) const STORAGE: Bytes2Bytes = TableDefinition::new("storage");
+/// code hash -> code.
+pub(crate) const CODES: Bytes2Bytes = TableDefinition::new("codes");
+/// nibbles -> branch or extension of the account trie.
+pub(crate) const ACCOUNT_NODES: Bytes2Bytes = TableDefinition::new("account_nodes");
+/// keccak(address), nibbles -> branch or extension of its storage trie.
+pub(crate) const STORAGE_NODES: Bytes2Bytes = TableDefinition::new("storage_nodes");
+/// keccak(address), height u64 -> the account before that block, empty if it did not exist.
+pub(crate) const ACCOUNT_HISTORY: Bytes2Bytes = TableDefinition::new("account_history");
+/// keccak(address), keccak(slot), height u64 -> the value before that block, trimmed.
+pub(crate) const STORAGE_HISTORY: Bytes2Bytes = TableDefinition::new("storage_history");
+/// height -> the changed keys: 32-byte keys of accounts, count-prefixed, then 64-byte keys of slots.
+pub(crate) const CHANGED: Height2Bytes = TableDefinition::new("changed");
+
+/// What batch cutting and block production need to know of a block besides the block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Wei taken from the fee vault.
+    pub swept: U256,
+    /// Root of the message tree after the block.
+    pub withdrawals_root: B256,
+    /// Deposits executed in total, this block's included.
+    pub deposits: u64,
+    /// The block's origin.
+    pub origin: L1Origin,
+    /// Bytes of the block's RLP.
+    pub size: u64,
+}
+
+impl Outcome {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(168);
+        out.extend_from_slice(&self.swept.to_be_bytes::<32>());
+        out.extend_from_slice(self.withdrawals_root.as_slice());
+        out.extend_from_slice(&self.deposits.to_be_bytes());
+        out.extend_from_slice(&self.origin.number.to_be_bytes());
+        out.extend_from_slice(self.origin.hash.as_slice());
+        out.extend_from_slice(&self.origin.timestamp.to_be_bytes());
+        out.extend_from_slice(&self.origin.base_fee.to_be_bytes());
+        out.extend_from_slice(&self.origin.blob_base_fee.to_be_bytes());
+        out.extend_from_slice(&self.size.to_be_bytes());
+        out
+    }
+
+    pub(crate) fn decode(row: &[u8]) -> Result<Self, StoreError> {
+        let mut reader = Reader { rest: row, table: "outcomes" };
+        let outcome = Self {
+            swept: U256::from_be_bytes(reader.take::<32>()?),
+            withdrawals_root: B256::from(reader.take::<32>()?),
+            deposits: u64::from_be_bytes(reader.take()?),
+            origin: L1Origin {
+                number: u64::from_be_bytes(reader.take()?),
+                hash: B256::from(reader.take::<32>()?),
+                timestamp: u64::from_be_bytes(reader.take()?),
+                base_fee: u128::from_be_bytes(reader.take()?),
+                blob_base_fee: u128::from_be_bytes(reader.take()?),
+            },
+            size: u64::from_be_bytes(reader.take()?),
+        };
+        reader.end()?;
+        Ok(outcome)
+    }
+}
+
+/// Reads a row from front to back.
+pub(crate) struct Reader<'a> {
+    pub(crate) rest: &'a [u8],
+    pub(crate) table: &'static str,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn bytes(&mut self, length: usize) -> Result<&'a [u8], StoreError> {
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or(StoreError::Row { table: self.table })?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    pub(crate) fn take<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
+        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(StoreError::Row { table: self.table })?;
+        self.rest = rest;
+        Ok(*taken)
+    }
+
+    pub(crate) const fn end(&self) -> Result<(), StoreError> {
+        if self.rest.is_empty() { Ok(()) } else { Err(StoreError::Row { table: self.table }) }
+    }
+}
+
+const HAS_CODE: u8 = 1;
+const HAS_STORAGE: u8 = 2;
+
+/// An account row: flags, nonce and balance each as length and trimmed bytes, then code hash and storage root if present.
+pub(crate) fn encode_account(account: &Account, storage_root: B256) -> Vec<u8> {
+    let mut out = Vec::with_capacity(112);
+    let code = account.code_hash != KECCAK256_EMPTY;
+    let storage = storage_root != EMPTY_ROOT_HASH;
+    out.push(u8::from(code) * HAS_CODE + u8::from(storage) * HAS_STORAGE);
+    for bytes in [&trim(&account.nonce.to_be_bytes()), &trim(&account.balance.to_be_bytes::<32>())] {
+        out.push(u8::try_from(bytes.len()).unwrap_or(0));
+        out.extend_from_slice(bytes);
+    }
+    if code {
+        out.extend_from_slice(account.code_hash.as_slice());
+    }
+    if storage {
+        out.extend_from_slice(storage_root.as_slice());
+    }
+    out
+}
+
+/// Inverse of [`encode_account`].
+pub(crate) fn decode_account(row: &[u8]) -> Result<(Account, B256), StoreError> {
+    let table = "accounts";
+    let mut reader = Reader { rest: row, table };
+    let [flags] = reader.take()?;
+    let [length] = reader.take()?;
+    let nonce = U256::try_from_be_slice(reader.bytes(length.into())?).ok_or(StoreError::Row { table })?;
+    let [length] = reader.take()?;
+    let balance = U256::try_from_be_slice(reader.bytes(length.into())?).ok_or(StoreError::Row { table })?;
+    let code_hash = if flags & HAS_CODE != 0 { B256::from(reader.take::<32>()?) } else { KECCAK256_EMPTY };
+    let root = if flags & HAS_STORAGE != 0 { B256::from(reader.take::<32>()?) } else { EMPTY_ROOT_HASH };
+    reader.end()?;
+    let nonce = u64::try_from(nonce).map_err(|_| StoreError::Row { table })?;
+    Ok((Account { nonce, balance, code_hash }, root))
+}
+
+/// A slot's row.
+pub(crate) fn encode_value(value: U256) -> Vec<u8> {
+    trim(&value.to_be_bytes::<32>())
+}
+
+/// Inverse of [`encode_value`].
+pub(crate) fn decode_value(row: &[u8]) -> Result<U256, StoreError> {
+    U256::try_from_be_slice(row).ok_or(StoreError::Row { table: "storage" })
+}
+
+fn trim(bytes: &[u8]) -> Vec<u8> {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    bytes[zeros..].to_vec()
+}
+
+/// The key of a slot.
+pub(crate) fn slot_key(address: &B256, slot: &B256) -> [u8; 64] {
+    let mut key = [0; 64];
+    key[..32].copy_from_slice(address.as_slice());
+    key[32..].copy_from_slice(slot.as_slice());
+    key
+}
+
+/// The key of a history entry.
+pub(crate) fn history_key(key: &[u8], height: u64) -> Vec<u8> {
+    [key, &height.to_be_bytes()].concat()
+}
+
+/// The key of a storage trie's node.
+pub(crate) fn node_key(address: &B256, path: &Nibbles) -> Vec<u8> {
+    let mut key = Vec::with_capacity(32 + path.len());
+    key.extend_from_slice(address.as_slice());
+    key.extend(path.iter());
+    key
+}
+
+/// The keys between which all 32-byte keys lie that begin with `prefix`.
+pub(crate) fn bounds(prefix: &Nibbles) -> ([u8; 32], [u8; 32]) {
+    let mut low = [0u8; 32];
+    let mut high = [0xffu8; 32];
+    for (index, nibble) in prefix.iter().enumerate() {
+        let (byte, shift) = (index / 2, if index % 2 == 0 { 4 } else { 0 });
+        low[byte] |= nibble << shift;
+        high[byte] = (high[byte] & !(0xf << shift)) | (nibble << shift);
+    }
+    (low, high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_and_outcomes_round_trip() {
+        let plain = Account { nonce: 0, balance: U256::ZERO, code_hash: KECCAK256_EMPTY };
+        let rich = Account { nonce: u64::MAX, balance: U256::MAX, code_hash: B256::repeat_byte(3) };
+        for account in [plain, rich] {
+            for root in [EMPTY_ROOT_HASH, B256::repeat_byte(9)] {
+                assert_eq!(decode_account(&encode_account(&account, root)).unwrap(), (account, root));
+            }
+        }
+        assert_eq!(encode_account(&plain, EMPTY_ROOT_HASH).len(), 3);
+        let outcome = Outcome { swept: U256::from(7), deposits: 3, size: 99, ..Outcome::default() };
+        assert_eq!(Outcome::decode(&outcome.encode()).unwrap(), outcome);
+        assert!(Outcome::decode(&outcome.encode()[1..]).is_err());
+    }
+
+    #[test]
+    fn bounds_enclose_exactly_the_keys_with_the_prefix() {
+        let (low, high) = bounds(&Nibbles::from_nibbles([0xa, 0xb, 0xc]));
+        assert_eq!((low[0], low[1], low[2]), (0xab, 0xc0, 0));
+        assert_eq!((high[0], high[1], high[2]), (0xab, 0xcf, 0xff));
+    }
+}
