@@ -26,7 +26,8 @@ pub struct Config {
     pub max_subscriptions: usize,
     /// Requests of one WebSocket connection (or of one batch) that run at a time; more wait unread.
     pub max_in_flight: NonZeroUsize,
-    /// Messages that may wait for a WebSocket reader; one more notification drops it as a slow consumer.
+    /// Messages that may wait for a WebSocket reader. When they are so many its connection waits; one that falls too far
+    /// behind the chain, or does not read at all, is dropped as a slow consumer.
     pub max_queued_messages: NonZeroUsize,
     /// Connected followers of the feed.
     pub max_feeds: usize,
@@ -52,7 +53,7 @@ pub struct Config {
     pub request_timeout: Duration,
     /// Time in which headers, and then the body, of an HTTP request must arrive; also how long an idle connection is kept.
     pub read_timeout: Duration,
-    /// Time in which a WebSocket reader must take one message.
+    /// Time for which a client may take nothing of an answer or a message.
     pub write_timeout: Duration,
     /// Interval of WebSocket pings; a peer silent for two of them is closed.
     pub ping_interval: Duration,
@@ -86,7 +87,7 @@ impl Default for Config {
             max_connections: 500,
             max_subscriptions: 1_024,
             max_in_flight: nonzero(32),
-            max_queued_messages: nonzero(1_024),
+            max_queued_messages: nonzero(64),
             max_feeds: 64,
             max_filters: 10_000,
             filter_ttl: Duration::from_secs(300),

@@ -1,0 +1,141 @@
+//! Finds logs: header blooms first, receipts only where they may match, within the limits.
+
+use crate::{
+    context::Context,
+    convert,
+    error::{RpcError, code},
+    ports::Backend,
+};
+use alloy::{
+    consensus::TxReceipt,
+    eips::{BlockId, BlockNumberOrTag},
+    primitives::Bloom,
+    rpc::types::{BloomFilter, Filter, FilterBlockOption, Log},
+};
+use baton_primitives::{Height, RecoveredBlock};
+use op_alloy_consensus::OpReceipt;
+use std::{ops::RangeInclusive, time::Instant};
+
+/// Addresses, or topics in one position, that a filter may name (geth's limit).
+const MAX_ALTERNATIVES: usize = 1_000;
+
+/// Refuses filters that are too wide to evaluate.
+pub(crate) fn check(filter: &Filter) -> Result<(), RpcError> {
+    let widest = filter.topics.iter().map(|t| t.len()).chain([filter.address.len()]).max().unwrap_or(0);
+    if widest > MAX_ALTERNATIVES {
+        return Err(RpcError::limit(format!("exceed max addresses or topics per search position: {MAX_ALTERNATIVES}")));
+    }
+    Ok(())
+}
+
+/// The heights that a filter spans; `None` if it spans none (all above the head).
+pub(crate) fn range<B: Backend>(
+    context: &Context<B>,
+    filter: &Filter,
+) -> Result<Option<RangeInclusive<u64>>, RpcError> {
+    let (from, to) = match filter.block_option {
+        FilterBlockOption::AtBlockHash(hash) => {
+            let Some(height) = context.backend.height_of(hash)? else {
+                return Err(RpcError::new(code::SERVER, "unknown block"));
+            };
+            return Ok(Some(height.get()..=height.get()));
+        }
+        FilterBlockOption::Range { from_block, to_block } => (from_block, to_block),
+    };
+    let latest = context.backend.heads().latest.get();
+    let height = |tag: Option<BlockNumberOrTag>| match tag.unwrap_or_default() {
+        BlockNumberOrTag::Number(number) => Ok(number),
+        tag => Ok::<_, RpcError>(context.resolve(BlockId::Number(tag))?.get()),
+    };
+    let (from, to) = (height(from)?, height(to)?);
+    if from > to {
+        return Err(RpcError::params(format!("invalid block range params: from {from}, to {to}")));
+    }
+    if from > latest {
+        return Ok(None);
+    }
+    Ok(Some(from..=to.min(latest)))
+}
+
+/// All logs that match, by height and position.
+///
+/// # Errors
+/// If the range, the result or the time exceeds a limit; the text says what to ask instead.
+pub(crate) fn query<B: Backend>(
+    context: &Context<B>,
+    filter: &Filter,
+    deadline: Instant,
+) -> Result<Vec<Log>, RpcError> {
+    let Some(range) = range(context, filter)? else { return Ok(Vec::new()) };
+    let span = range.end() - range.start() + 1;
+    let limit = context.config.max_log_blocks;
+    if span > limit {
+        return Err(RpcError::limit(format!(
+            "query exceeds max block range {limit}: {span} blocks; ask for less at a time"
+        )));
+    }
+    collect(context, &Matcher::new(filter), range, deadline)
+}
+
+/// Logs of a range whose length is known to be within the limit.
+pub(crate) fn collect<B: Backend>(
+    context: &Context<B>,
+    matcher: &Matcher<'_>,
+    range: RangeInclusive<u64>,
+    deadline: Instant,
+) -> Result<Vec<Log>, RpcError> {
+    let mut logs = Vec::new();
+    let first = *range.start();
+    for height in range {
+        if Instant::now() >= deadline {
+            let message = format!("query timeout: reached block {height}; retry with the range {first}-{height}");
+            return Err(RpcError::limit(message));
+        }
+        let height = Height::new(height);
+        let Some((_, header)) = context.backend.header(height)? else { break };
+        if !matcher.may_match(header.logs_bloom) {
+            continue;
+        }
+        if let Some((block, receipts)) = context.executed_at(height)? {
+            matcher.append(&mut logs, &block, &receipts);
+        }
+        let limit = context.config.max_logs;
+        if logs.len() > limit {
+            let end = height.get().saturating_sub(1).max(first);
+            let message = format!("query exceeds max results {limit}, retry with the range {first}-{end}");
+            return Err(RpcError::limit(message));
+        }
+    }
+    Ok(logs)
+}
+
+/// A filter with its blooms made once.
+pub(crate) struct Matcher<'a> {
+    filter: &'a Filter,
+    blooms: Vec<BloomFilter>,
+}
+
+impl<'a> Matcher<'a> {
+    pub(crate) fn new(filter: &'a Filter) -> Self {
+        let topics = filter.topics_bloom_filter();
+        let blooms = std::iter::once(filter.address_bloom_filter()).chain(topics).map(|b| b.into_owned()).collect();
+        Self { filter, blooms }
+    }
+
+    pub(crate) fn may_match(&self, bloom: Bloom) -> bool {
+        self.blooms.iter().all(|b| b.matches(bloom))
+    }
+
+    /// Adds the matching logs of one block.
+    pub(crate) fn append(&self, logs: &mut Vec<Log>, block: &RecoveredBlock, receipts: &[OpReceipt]) {
+        let mut position = 0;
+        for (index, (receipt, transaction)) in receipts.iter().zip(block.transactions()).enumerate() {
+            for log in receipt.logs() {
+                if self.filter.matches(log) {
+                    logs.push(convert::rpc_log(block, transaction.tx_hash(), index, position, log.clone()));
+                }
+                position += 1;
+            }
+        }
+    }
+}
