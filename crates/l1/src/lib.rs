@@ -1,1 +1,24 @@
 //! Watches L1 (heads, finality, logs, blobs, reorgs) and owns its nonces.
+
+mod blob_schedule;
+mod config;
+#[allow(missing_docs)]
+mod contracts;
+mod endpoint;
+mod error;
+mod event;
+mod fetch;
+mod snapshots;
+mod status;
+mod tail;
+mod view;
+mod watcher;
+
+pub use blob_schedule::BlobSchedule;
+pub use config::{Config, Contracts, EndpointsConfig, Start};
+pub use endpoint::Endpoints;
+pub use error::{Class, Error};
+pub use event::{AcceptedBatch, ContractEvent, ContractLog, L1Block, L1Event, core_of};
+pub use status::Status;
+pub use view::{EpochRow, Heads, L1View, Started};
+pub use watcher::{Watcher, WatcherHandle};
