@@ -107,14 +107,9 @@ impl Endpoints {
         P: RpcSend + Clone,
         R: RpcRecv,
     {
-        self.first(async |endpoint| endpoint.call(method, params.clone()).await).await
-    }
-
-    /// Runs `ask` against endpoint after endpoint until it succeeds or fails in a way that no other endpoint changes.
-    pub(crate) async fn first<R>(&self, ask: impl AsyncFn(&Endpoint) -> Result<R, Error>) -> Result<R, Error> {
         let mut last = None;
         for endpoint in self.order() {
-            match self.guarded(endpoint, &ask).await {
+            match self.guarded(endpoint, endpoint.call(method, params.clone())).await {
                 Ok(value) => return Ok(value),
                 Err(error) if is_answer(&error) => return Err(error),
                 Err(error) => last = Some(error),
@@ -123,14 +118,14 @@ impl Endpoints {
         Err(last.unwrap_or_else(|| self.excluded_reason()))
     }
 
-    /// Runs `ask` against one endpoint, checks its chain first, and keeps the books about its health.
+    /// Asks one endpoint, whose chain is checked first, and keeps the books about its health.
     pub(crate) async fn guarded<R>(
         &self,
         endpoint: &Endpoint,
-        ask: &impl AsyncFn(&Endpoint) -> Result<R, Error>,
+        ask: impl Future<Output = Result<R, Error>> + Send,
     ) -> Result<R, Error> {
         let result = match self.check_chain(endpoint).await {
-            Ok(()) => ask(endpoint).await,
+            Ok(()) => ask.await,
             Err(error) => Err(error),
         };
         match &result {

@@ -29,7 +29,9 @@ pub enum Error {
         scheme: String,
     },
     /// An endpoint serves another chain.
-    #[error("L1 endpoint {endpoint} serves chain {actual}, the deployment is on chain {expected}: use an endpoint of that chain")]
+    #[error(
+        "L1 endpoint {endpoint} serves chain {actual}, the deployment is on chain {expected}: use an endpoint of that chain"
+    )]
     WrongChain {
         /// The endpoint, without credentials.
         endpoint: String,
@@ -111,7 +113,9 @@ pub enum Error {
         endpoint: String,
     },
     /// A reorganization below everything kept.
-    #[error("L1 reorganized below block {lowest}, the oldest one kept: restart to read it again from the deployment on")]
+    #[error(
+        "L1 reorganized below block {lowest}, the oldest one kept: restart to read it again from the deployment on"
+    )]
     ReorgTooDeep {
         /// The oldest block kept.
         lowest: u64,
@@ -125,7 +129,9 @@ pub enum Error {
         what: String,
     },
     /// The blob fee schedule of the chain is unknown.
-    #[error("L1 block {number} is priced {actual} wei per blob gas, the fee schedule says {expected}: this release does not know the chain's fork")]
+    #[error(
+        "L1 block {number} is priced {actual} wei per blob gas, the fee schedule says {expected}: this release does not know the chain's fork"
+    )]
     BlobSchedule {
         /// The block.
         number: u64,

@@ -9,7 +9,7 @@ use crate::{
     event::{self, ContractLog, L1Block},
 };
 use alloy::{
-    consensus::{ReceiptEnvelope, Sealable, proofs::calculate_receipt_root},
+    consensus::{ReceiptEnvelope, proofs::calculate_receipt_root},
     primitives::{Address, B256, BloomInput, U64},
     rpc::types::{Header, Log, TransactionReceipt},
 };
@@ -170,7 +170,11 @@ fn block(endpoint: &Endpoint, scope: &Scope, header: &Header, logs: Vec<Log>) ->
 }
 
 /// Compares the schedule's price of a block with the endpoint's.
-pub(crate) async fn check_blob_price(endpoint: &Endpoint, schedule: &BlobSchedule, header: &Header) -> Result<(), Error> {
+pub(crate) async fn check_blob_price(
+    endpoint: &Endpoint,
+    schedule: &BlobSchedule,
+    header: &Header,
+) -> Result<(), Error> {
     let number = header.inner.number;
     let history: Value = endpoint.call("eth_feeHistory", (U64::from(1), U64::from(number), Vec::<f64>::new())).await?;
     let told = history.get("baseFeePerBlobGas").and_then(|prices| prices.get(0)).and_then(Value::as_str);

@@ -10,9 +10,7 @@
 
 use crate::{AcceptedBatch, ContractEvent, L1Block, contracts::IBatchInbox::IBatchInboxEvents};
 use alloy::{eips::BlockNumHash, primitives::B256};
-use baton_primitives::{
-    Anchor, BatchIndex, Deposit, Epoch, Height, L1Origin, Snapshot, SnapshotId,
-};
+use baton_primitives::{Anchor, BatchIndex, Deposit, Epoch, Height, L1Origin, Snapshot, SnapshotId};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -183,10 +181,6 @@ impl L1View {
         self.state.write().release(below);
     }
 
-    pub(crate) fn keeps(&self, number: u64) -> Option<B256> {
-        self.origin(number).map(|o| o.hash)
-    }
-
     pub(crate) fn extend(&self, block: &L1Block, sealed: Vec<Arc<Snapshot>>) -> Result<(), String> {
         self.state.write().extend(block, sealed)?;
         self.heads.send_modify(|heads| {
@@ -315,7 +309,3 @@ impl State {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "view/tests.rs"]
-mod tests;

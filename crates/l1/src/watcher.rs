@@ -9,7 +9,7 @@
 //! An endpoint that fails pauses and another is followed; nothing is emitted twice or out of order, whichever one answers.
 
 use crate::{
-    BlobSchedule, Config, ContractEvent, Endpoints, Error, L1Event, L1View, Start, Status,
+    BlobSchedule, Config, ContractEvent, Endpoints, Error, L1Event, L1View, Status,
     contracts::ISequencerPool::ISequencerPoolEvents,
     endpoint::{self, Endpoint},
     error::Class,
@@ -135,8 +135,8 @@ impl Watcher {
     async fn look(&mut self) -> Result<Progress, Error> {
         let endpoints = self.endpoints.clone();
         let order = endpoints.order();
-        let ask = async |e: &Endpoint| fetch::header(e, &json!("latest")).await;
-        let answers = join_all(order.iter().map(|e| endpoints.guarded(e, &ask))).await;
+        let latest = json!("latest");
+        let answers = join_all(order.iter().map(|e| endpoints.guarded(e, fetch::header(e, &latest)))).await;
         let mut heads: Vec<(&Endpoint, Header)> = Vec::new();
         let mut last = None;
         for (endpoint, answer) in order.iter().zip(answers) {
@@ -224,9 +224,7 @@ impl Watcher {
                 }
                 sealed.push(Arc::new(snapshot));
             }
-            self.view
-                .extend(&block, sealed)
-                .map_err(|what| Error::Inconsistent { number: block.number, what })?;
+            self.view.extend(&block, sealed).map_err(|what| Error::Inconsistent { number: block.number, what })?;
         }
         tracing::trace!(number = block.number, hash = %block.hash, logs = block.logs.len(), "L1 block");
         self.tail.push(block.number, block.hash, block.parent);
