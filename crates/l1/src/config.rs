@@ -1,42 +1,10 @@
 //! Settings of the watcher and of the transaction manager. Units are in the types or names.
 
 use crate::BlobSchedule;
-use alloy::primitives::{Address, B256};
+use alloy::primitives::B256;
+use baton_bindings::Addresses;
 use std::{num::NonZeroUsize, time::Duration};
 use url::Url;
-
-/// The contracts on L1 that are watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Contracts {
-    /// `Staking`.
-    pub staking: Address,
-    /// `SequencerPool`.
-    pub sequencer_pool: Address,
-    /// `BatchInbox`.
-    pub batch_inbox: Address,
-    /// `Portal`.
-    pub portal: Address,
-    /// `RevenueShare`.
-    pub revenue_share: Address,
-}
-
-impl Contracts {
-    /// Each with its name.
-    pub const fn named(&self) -> [(&'static str, Address); 5] {
-        [
-            ("Staking", self.staking),
-            ("SequencerPool", self.sequencer_pool),
-            ("BatchInbox", self.batch_inbox),
-            ("Portal", self.portal),
-            ("RevenueShare", self.revenue_share),
-        ]
-    }
-
-    /// The addresses.
-    pub fn addresses(&self) -> Vec<Address> {
-        self.named().into_iter().map(|(_, address)| address).collect()
-    }
-}
 
 /// How endpoints are reached.
 #[derive(Clone, Debug)]
@@ -80,7 +48,7 @@ pub enum Start {
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The contracts.
-    pub contracts: Contracts,
+    pub contracts: Addresses,
     /// Where to begin.
     pub start: Start,
     /// Time between two looks at the head. A WebSocket endpoint wakes the watcher earlier.
@@ -97,7 +65,7 @@ pub struct Config {
 
 impl Config {
     /// The usual settings for contracts deployed in block `start`.
-    pub fn new(contracts: Contracts, start: u64) -> Self {
+    pub fn new(contracts: Addresses, start: u64) -> Self {
         Self {
             contracts,
             start: Start::Block(start),

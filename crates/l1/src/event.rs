@@ -1,24 +1,21 @@
 //! What the watcher emits.
 
-use crate::{
-    Contracts,
-    contracts::{
-        IBatchInbox::{self, IBatchInboxEvents},
-        IPortal::{self, IPortalEvents},
-        IRevenueShare::IRevenueShareEvents,
-        ISequencerPool::ISequencerPoolEvents,
-        IStaking::IStakingEvents,
-    },
-};
 use alloy::{
     primitives::{B256, Bytes, Log as RawLog, U256},
     rpc::types::Log,
     sol_types::SolEventInterface,
 };
-use baton_primitives::{
-    BatchIndex, Core, Deposit, Epoch, Generation, Height, L1Origin, Lane, SnapshotId, View, data_hash_blobs,
-    data_hash_calldata,
+use baton_bindings::{
+    Addresses,
+    contracts::{
+        inbox::{BatchInbox, BatchInbox::BatchInboxEvents},
+        pool::SequencerPool::SequencerPoolEvents,
+        portal::Portal::PortalEvents,
+        revenue::RevenueShare::RevenueShareEvents,
+        staking::Staking::StakingEvents,
+    },
 };
+use baton_primitives::{Core, Deposit, L1Origin, Lane, data_hash_blobs, data_hash_calldata};
 use std::sync::Arc;
 
 /// L1 moved. Events are in order: each block's parent is the block of the event before, or the one reverted to.
@@ -87,21 +84,21 @@ pub struct ContractLog {
 #[allow(clippy::large_enum_variant)] // Most are batches or deposits; they live in one vector a block.
 pub enum ContractEvent {
     /// Of `Staking`.
-    Staking(IStakingEvents),
+    Staking(StakingEvents),
     /// Of `SequencerPool`.
-    SequencerPool(ISequencerPoolEvents),
+    SequencerPool(SequencerPoolEvents),
     /// Of `BatchInbox`.
-    BatchInbox(IBatchInboxEvents),
+    BatchInbox(BatchInboxEvents),
     /// Of `Portal`.
-    Portal(IPortalEvents),
+    Portal(PortalEvents),
     /// Of `RevenueShare`.
-    RevenueShare(IRevenueShareEvents),
+    RevenueShare(RevenueShareEvents),
     /// An event that the interfaces do not have.
     Unknown,
 }
 
 /// Decodes a log by its contract and first topic.
-pub(crate) fn decode(contracts: &Contracts, log: &Log) -> Result<ContractEvent, alloy::sol_types::Error> {
+pub(crate) fn decode(contracts: &Addresses, log: &Log) -> Result<ContractEvent, alloy::sol_types::Error> {
     let (raw, address) = (&log.inner, log.address());
     let topic = log.topics().first();
     let known = |selectors: &[[u8; 32]]| topic.is_some_and(|t| selectors.contains(&t.0));
@@ -114,16 +111,16 @@ pub(crate) fn decode(contracts: &Contracts, log: &Log) -> Result<ContractEvent, 
             }
         };
     }
-    if address == contracts.batch_inbox {
-        of!(BatchInbox, IBatchInboxEvents)
+    if address == contracts.inbox {
+        of!(BatchInbox, BatchInboxEvents)
     } else if address == contracts.portal {
-        of!(Portal, IPortalEvents)
-    } else if address == contracts.sequencer_pool {
-        of!(SequencerPool, ISequencerPoolEvents)
+        of!(Portal, PortalEvents)
+    } else if address == contracts.pool {
+        of!(SequencerPool, SequencerPoolEvents)
     } else if address == contracts.staking {
-        of!(Staking, IStakingEvents)
-    } else if address == contracts.revenue_share {
-        of!(RevenueShare, IRevenueShareEvents)
+        of!(Staking, StakingEvents)
+    } else if address == contracts.revenue {
+        of!(RevenueShare, RevenueShareEvents)
     } else {
         Ok(ContractEvent::Unknown)
     }
@@ -160,32 +157,6 @@ pub struct AcceptedBatch {
     pub l1_timestamp: u64,
 }
 
-/// The words of a core as `BatchInbox` emits them.
-pub fn core_of(core: &IBatchInbox::Core) -> Core {
-    Core {
-        version: core.version,
-        generation: Generation::new(core.generation),
-        index: BatchIndex::new(core.index),
-        previous: core.previous,
-        epoch: Epoch::new(core.epoch),
-        snapshot: SnapshotId::new(core.snapshot),
-        first_height: Height::new(core.firstHeight),
-        last_height: Height::new(core.lastHeight),
-        last_view: View::new(core.lastView),
-        last_block: core.lastBlock,
-        last_timestamp: core.lastTimestamp,
-        state_root: core.stateRoot,
-        origin_number: core.originNumber,
-        origin_hash: core.originHash,
-        deposits: core.deposits,
-        withdrawals_root: core.withdrawalsRoot,
-        closing: core.closing,
-        fees: core.fees,
-        performance: core.performance,
-        next_snapshot: SnapshotId::new(core.nextSnapshot),
-    }
-}
-
 impl L1Block {
     /// The batches accepted in this block, in order.
     ///
@@ -196,9 +167,9 @@ impl L1Block {
         let mut data: Vec<(u64, B256, Bytes)> = Vec::new();
         for log in &self.logs {
             let ContractEvent::BatchInbox(event) = &log.event else { continue };
-            if let IBatchInboxEvents::BatchData(e) = event {
+            if let BatchInboxEvents::BatchData(e) = event {
                 data.push((e.index, log.transaction, e.data.clone()));
-            } else if let IBatchInboxEvents::BatchPosted(posted) = event {
+            } else if let BatchInboxEvents::BatchPosted(posted) = event {
                 batches.push(self.batch(posted, log.transaction)?);
             }
         }
@@ -214,8 +185,8 @@ impl L1Block {
         Ok(batches)
     }
 
-    fn batch(&self, posted: &IBatchInbox::BatchPosted, transaction: B256) -> Result<AcceptedBatch, String> {
-        let core = core_of(&posted.core);
+    fn batch(&self, posted: &BatchInbox::BatchPosted, transaction: B256) -> Result<AcceptedBatch, String> {
+        let core = Core::from(&posted.core);
         let index = posted.index;
         if core.hash() != posted.coreHash || core.index.get() != index {
             return Err(format!("the core of batch {index} does not hash to {}", posted.coreHash));
@@ -242,29 +213,11 @@ impl L1Block {
     }
 
     /// The deposits queued in this block, in order.
-    ///
-    /// # Errors
-    /// If a deposit mints more than 2^128 wei or names a receiver of a creation, which `Portal` cannot emit.
-    pub fn deposits(&self) -> Result<Vec<Deposit>, String> {
+    pub fn deposits(&self) -> Vec<Deposit> {
         let portal = self.logs.iter().filter_map(|log| match &log.event {
-            ContractEvent::Portal(IPortalEvents::Deposited(deposited)) => Some(deposited),
+            ContractEvent::Portal(PortalEvents::Deposited(deposited)) => Some(deposited.deposit(self.hash)),
             _ => None,
         });
-        portal.map(|d| self.deposit(d)).collect()
-    }
-
-    fn deposit(&self, deposited: &IPortal::Deposited) -> Result<Deposit, String> {
-        let index = deposited.index;
-        let mint = u128::try_from(deposited.mint).map_err(|_| format!("deposit {index} mints {}", deposited.mint))?;
-        Ok(Deposit {
-            index,
-            l1_hash: self.hash,
-            from: deposited.from,
-            to: (!deposited.creation).then_some(deposited.to),
-            mint,
-            value: deposited.value,
-            gas: deposited.gas,
-            data: deposited.data.clone(),
-        })
+        portal.collect()
     }
 }

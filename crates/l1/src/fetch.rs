@@ -13,14 +13,20 @@ use alloy::{
     primitives::{Address, B256, BloomInput, U64},
     rpc::types::{Header, Log, TransactionReceipt},
 };
+use baton_bindings::Addresses;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 
 /// What is read, besides headers.
 #[derive(Clone, Debug)]
 pub(crate) struct Scope {
-    pub(crate) contracts: crate::Contracts,
+    pub(crate) contracts: Addresses,
     pub(crate) schedule: BlobSchedule,
+}
+
+/// The contracts whose logs are read.
+pub(crate) const fn watched(contracts: &Addresses) -> [Address; 5] {
+    [contracts.staking, contracts.pool, contracts.inbox, contracts.portal, contracts.revenue]
 }
 
 /// A block by number or tag; `None` if the endpoint does not have it.
@@ -74,7 +80,7 @@ pub(crate) async fn headers(endpoint: &Endpoint, first: u64, count: usize) -> Re
 
 /// The headers with the contracts' logs.
 pub(crate) async fn blocks(endpoint: &Endpoint, scope: &Scope, headers: Vec<Header>) -> Result<Vec<L1Block>, Error> {
-    let addresses = scope.contracts.addresses();
+    let addresses = watched(&scope.contracts);
     let promised: Vec<&Header> = headers.iter().filter(|h| promises(h, &addresses)).collect();
     let mut logs: BTreeMap<u64, Vec<Log>> = BTreeMap::new();
     if let (Some(first), Some(last)) = (promised.first(), promised.last()) {
@@ -135,7 +141,7 @@ async fn receipt_logs(endpoint: &Endpoint, header: &Header, addresses: &[Address
 
 fn block(endpoint: &Endpoint, scope: &Scope, header: &Header, logs: Vec<Log>) -> Result<L1Block, Error> {
     let number = header.inner.number;
-    let addresses: HashSet<Address> = scope.contracts.addresses().into_iter().collect();
+    let addresses: HashSet<Address> = watched(&scope.contracts).into_iter().collect();
     let mut decoded: Vec<ContractLog> = Vec::with_capacity(logs.len());
     for log in logs {
         let wrong = |what: &str| malformed(endpoint, format!("a log of block {number} {what}"));

@@ -2,8 +2,6 @@
 
 mod blob_schedule;
 mod config;
-#[allow(missing_docs)]
-mod contracts;
 mod endpoint;
 mod error;
 mod event;
@@ -15,10 +13,10 @@ mod view;
 mod watcher;
 
 pub use blob_schedule::BlobSchedule;
-pub use config::{Config, Contracts, EndpointsConfig, Start};
+pub use config::{Config, EndpointsConfig, Start};
 pub use endpoint::Endpoints;
 pub use error::{Class, Error};
-pub use event::{AcceptedBatch, ContractEvent, ContractLog, L1Block, L1Event, core_of};
+pub use event::{AcceptedBatch, ContractEvent, ContractLog, L1Block, L1Event};
 pub use status::Status;
 pub use view::{EpochRow, Heads, L1View, Started};
 pub use watcher::{Watcher, WatcherHandle};

@@ -8,9 +8,12 @@
 //! A reorganization takes back exactly what the reverted blocks brought. Origins and deposits are kept from the lowest
 //! number that [`L1View::release`] leaves, and always as deep as the deepest reorganization followed.
 
-use crate::{AcceptedBatch, ContractEvent, L1Block, contracts::IBatchInbox::IBatchInboxEvents};
+use crate::{AcceptedBatch, ContractEvent, L1Block};
 use alloy::{eips::BlockNumHash, primitives::B256};
-use baton_primitives::{Anchor, BatchIndex, Deposit, Epoch, Height, L1Origin, Snapshot, SnapshotId};
+use baton_bindings::contracts::{inbox::BatchInbox::BatchInboxEvents, pool::SequencerPool::SequencerPoolEvents};
+use baton_primitives::{
+    Anchor, BatchIndex, Deposit, Epoch, Height, IdentityKey, L1Origin, SequencerId, Snapshot, SnapshotId,
+};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -76,6 +79,8 @@ struct State {
     batches: BTreeMap<BatchIndex, Arc<AcceptedBatch>>,
     epochs: BTreeMap<Epoch, (EpochRow, u64)>,
     started: Option<Started>,
+    /// Every registration of keys: L1 block, identity, sequencer; in order.
+    registered: Vec<(u64, IdentityKey, SequencerId)>,
 }
 
 /// One block as kept.
@@ -101,6 +106,7 @@ impl L1View {
             batches: BTreeMap::new(),
             epochs: BTreeMap::new(),
             started: None,
+            registered: Vec::new(),
         };
         Self { state: Arc::new(parking_lot::RwLock::new(state)), heads: watch::Sender::new(Heads::default()) }
     }
@@ -176,6 +182,11 @@ impl L1View {
         self.state.read().epochs.get(&epoch).map(|(row, _)| *row)
     }
 
+    /// The sequencer that registered this network identity last.
+    pub fn sequencer_of(&self, identity: &IdentityKey) -> Option<SequencerId> {
+        self.state.read().registered.iter().rev().find(|(_, i, _)| i == identity).map(|(_, _, id)| *id)
+    }
+
     /// Tells that nobody will ask for origins and deposits below this L1 block again.
     pub fn release(&self, below: u64) {
         self.state.write().release(below);
@@ -234,7 +245,7 @@ impl State {
         {
             return Err(format!("it does not follow block {} {}", tip.origin.number, tip.origin.hash));
         }
-        let deposits = block.deposits()?;
+        let deposits = block.deposits();
         let before = self.blocks.back().map_or(0, |b| b.deposits_total);
         if let Some((expected, deposit)) = (before..).zip(&deposits).find(|(n, d)| *n != d.index) {
             return Err(format!("it has deposit {} where deposit {expected} is next", deposit.index));
@@ -246,15 +257,18 @@ impl State {
         }
         self.batches.extend(batches.into_iter().map(|b| (b.core.index, Arc::new(b))));
         for log in &block.logs {
+            if let ContractEvent::SequencerPool(SequencerPoolEvents::Registered(e)) = &log.event {
+                self.registered.push((block.number, IdentityKey(e.identity), SequencerId::new(e.id)));
+            }
             let ContractEvent::BatchInbox(event) = &log.event else { continue };
-            if let IBatchInboxEvents::EpochOpened(e) = event {
+            if let BatchInboxEvents::EpochOpened(e) = event {
                 let row = EpochRow {
                     epoch: Epoch::new(e.epoch),
                     snapshot: SnapshotId::new(e.snapshot),
                     first_height: Height::new(e.firstHeight),
                 };
                 self.epochs.insert(row.epoch, (row, block.number));
-            } else if let IBatchInboxEvents::Started(e) = event {
+            } else if let BatchInboxEvents::Started(e) = event {
                 let anchor = Anchor {
                     index: BatchIndex::ZERO,
                     core_hash: B256::ZERO,
@@ -287,6 +301,7 @@ impl State {
         self.batches.retain(|_, b| b.l1_number <= to);
         self.epochs.retain(|_, (_, l1)| *l1 <= to);
         self.snapshots.retain(|_, s| s.seal_block <= to);
+        self.registered.retain(|(l1, _, _)| *l1 <= to);
         self.started = self.started.filter(|s| s.l1_number <= to);
         self.blocks.back().map(|b| b.origin.timestamp)
     }

@@ -10,7 +10,6 @@
 
 use crate::{
     BlobSchedule, Config, ContractEvent, Endpoints, Error, L1Event, L1View, Status,
-    contracts::ISequencerPool::ISequencerPoolEvents,
     endpoint::{self, Endpoint},
     error::Class,
     event::L1Block,
@@ -23,6 +22,7 @@ use alloy::{
     primitives::{Bytes, U64},
     rpc::types::Header,
 };
+use baton_bindings::contracts::pool::SequencerPool::SequencerPoolEvents;
 use futures::future::join_all;
 use serde_json::json;
 use std::{
@@ -213,10 +213,10 @@ impl Watcher {
         if self.config.keep_view {
             let mut sealed = Vec::new();
             for log in &block.logs {
-                let ContractEvent::SequencerPool(ISequencerPoolEvents::SnapshotSealed(event)) = &log.event else {
+                let ContractEvent::SequencerPool(SequencerPoolEvents::SnapshotSealed(event)) = &log.event else {
                     continue;
                 };
-                let pool = self.config.contracts.sequencer_pool;
+                let pool = self.config.contracts.pool;
                 let snapshot = snapshots::read(endpoint, pool, event.id, block.hash).await?;
                 if snapshot.seal_block != event.sealBlock || snapshot.seed != event.seed {
                     let what = format!("snapshot {} differs from its sealing event", event.id);
@@ -283,7 +283,8 @@ impl Watcher {
             return Ok(scope.clone());
         }
         let chain = self.endpoints.chain_id();
-        for (name, address) in self.config.contracts.named() {
+        let names = ["Staking", "SequencerPool", "BatchInbox", "Portal", "RevenueShare"];
+        for (name, address) in names.into_iter().zip(fetch::watched(&self.config.contracts)) {
             let code: Bytes = endpoint.call("eth_getCode", (address, "latest")).await?;
             if code.is_empty() {
                 return Err(Error::NotDeployed { chain, name, address });

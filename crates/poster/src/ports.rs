@@ -1,0 +1,148 @@
+//! What the poster needs from its neighbours; `node` joins them.
+
+use alloy::{
+    eips::eip4844::Blob,
+    primitives::{Address, B256, Bytes, U256},
+};
+use baton_primitives::{
+    Anchor, Epoch, Generation, Height, IdentityKey, RecoveredBlock, SequencerId, Snapshot, SnapshotId,
+};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// A final block and what execution says of it.
+#[derive(Clone, Debug)]
+pub struct Executed {
+    /// The block.
+    pub block: Arc<RecoveredBlock>,
+    /// Storage slot 0 of `MessagePasser` after it.
+    pub withdrawals_root: B256,
+    /// Wei swept out of the fee vault by it; zero unless it closes its epoch.
+    pub swept: U256,
+}
+
+/// The final chain.
+pub trait Chain: Clone + Send + Sync + 'static {
+    /// The last final height that is executed, and its changes.
+    fn head(&self) -> watch::Receiver<Height>;
+
+    /// A final block; `None` if it is not final yet or no longer kept.
+    fn executed(&self, height: Height) -> impl Future<Output = Option<Executed>> + Send;
+}
+
+/// Where settlement stands in the L1 block that is the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Number of the L1 head.
+    pub l1_head: u64,
+    /// Hash of the L1 head.
+    pub l1_hash: B256,
+    /// The last accepted batch, or the genesis.
+    pub anchor: Anchor,
+    /// L1 block in which it was accepted (or the chain started).
+    pub accepted_in: u64,
+    /// Recoveries so far.
+    pub generation: Generation,
+}
+
+/// What is known of L1.
+pub trait Settlement: Clone + Send + Sync + 'static {
+    /// Where settlement stands, and its changes; `None` until the view of L1 has caught up and the chain has begun.
+    fn standing(&self) -> watch::Receiver<Option<Standing>>;
+
+    /// A sealed snapshot.
+    fn snapshot(&self, id: SnapshotId) -> Option<Arc<Snapshot>>;
+
+    /// Id and seal block of every sealed snapshot, oldest first.
+    fn sealed(&self) -> Vec<(SnapshotId, u64)>;
+
+    /// The sequencer that registered this identity.
+    fn sequencer_of(&self, identity: &IdentityKey) -> Option<SequencerId>;
+
+    /// Snapshot of an epoch as L1's epoch table says; `None` if the row does not exist yet.
+    fn epoch_snapshot(&self, epoch: Epoch) -> Option<SnapshotId>;
+}
+
+/// To whom a message goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recipients {
+    /// Every member of this snapshot but oneself.
+    Members(Arc<Snapshot>),
+    /// One member.
+    One(IdentityKey),
+}
+
+/// The peers. What they send comes in through the actor's handle.
+pub trait Network: Clone + Send + Sync + 'static {
+    /// Sends at most once, without waiting; drops the message where a queue is full or a peer is away.
+    fn send(&self, to: Recipients, message: Bytes);
+}
+
+/// A transaction to L1.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// What it is, for logs and metrics.
+    pub label: &'static str,
+    /// Receiver.
+    pub to: Address,
+    /// Call data.
+    pub input: Bytes,
+    /// Blobs it carries; none for an ordinary transaction.
+    pub blobs: Vec<Blob>,
+}
+
+/// What became of a [`Call`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// It is on L1 and did what it should.
+    Included {
+        /// Its hash.
+        transaction: B256,
+        /// The L1 block that holds it.
+        l1_number: u64,
+    },
+    /// It is on L1 and reverted.
+    Reverted {
+        /// Its hash.
+        transaction: B256,
+        /// The contracts' named error.
+        reason: String,
+    },
+    /// It would revert and was not sent.
+    Refused {
+        /// The contracts' named error.
+        reason: String,
+    },
+    /// It was not included: L1 is out of reach, too expensive, or the account is empty.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// L1 as something to send to and to ask.
+pub trait Ledger: Clone + Send + Sync + 'static {
+    /// Account that sends.
+    fn account(&self) -> Address;
+
+    /// Simulates, sends, and waits until it is on L1 or given up. Calls wait for each other.
+    fn send(&self, call: Call) -> impl Future<Output = Sent> + Send;
+
+    /// Executes a view call on the newest state.
+    ///
+    /// # Errors
+    /// The revert's or the transport's reason.
+    fn view(&self, to: Address, input: Bytes) -> impl Future<Output = Result<Bytes, String>> + Send;
+
+    /// Whether this call, sent now by [`Self::account`], would succeed.
+    ///
+    /// # Errors
+    /// The named error of the revert, or the transport's reason.
+    fn would_succeed(&self, to: Address, input: Bytes) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// RLP of an L1 header.
+    ///
+    /// # Errors
+    /// If L1 is out of reach or does not have the block.
+    fn header(&self, number: u64) -> impl Future<Output = Result<Bytes, String>> + Send;
+}
