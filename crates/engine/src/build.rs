@@ -116,7 +116,7 @@ impl Engine {
 
         let processed = process.finish(attributes.sweep)?;
         let receipts = std::mem::take(&mut process.receipts);
-        let sealed = self.seal(&parent, processed, &receipts, &transactions, header.number)?;
+        let sealed = self.seal(&parent, processed, &transactions, header.number)?;
         header.gas_used = process.gas_used;
         header.logs_bloom = process.bloom;
         header.state_root = sealed.state_root;

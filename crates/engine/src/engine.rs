@@ -241,21 +241,21 @@ impl Engine {
     ///
     /// # Errors
     /// If the store fails.
-    pub fn receipts(&self, hash: &B256) -> Result<Option<Vec<Receipt>>, StoreError> {
+    pub fn receipts(&self, hash: &B256) -> Result<Option<Arc<Vec<Receipt>>>, StoreError> {
         if let Some(block) = self.unfinalized(hash) {
             return Ok(Some(block.receipts.clone()));
         }
         let base = self.base();
         let Some(height) = base.snapshot.height(hash)? else { return Ok(None) };
-        base.snapshot.receipts(height)
+        Ok(base.snapshot.receipts(height)?.map(Arc::new))
     }
 
     /// The receipts of a final block.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn receipts_at(&self, height: u64) -> Result<Option<Vec<Receipt>>, StoreError> {
-        self.base().snapshot.receipts(height)
+    pub fn receipts_at(&self, height: u64) -> Result<Option<Arc<Vec<Receipt>>>, StoreError> {
+        Ok(self.base().snapshot.receipts(height)?.map(Arc::new))
     }
 
     /// What batch cutting needs to know of a final block.

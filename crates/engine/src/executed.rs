@@ -7,11 +7,11 @@ use crate::{
 };
 use alloy::primitives::{B256, U256};
 use baton_primitives::{L1Origin, RecoveredBlock};
-use op_alloy_consensus::OpReceiptEnvelope;
+use op_alloy_consensus::OpReceipt;
 use std::sync::Arc;
 
-/// A receipt: Ethereum's, with deposits. A deposit's receipt carries the nonce its sender had and version 1.
-pub type Receipt = OpReceiptEnvelope;
+/// A receipt: Ethereum's, with deposits. (Its bloom follows from its logs and is not kept.) A deposit's receipt carries the nonce its sender had and version 1.
+pub type Receipt = OpReceipt;
 
 /// An executed block: its state root, receipts root and every other field follow from its parent's state.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct ExecutedBlock {
     /// The block.
     pub block: Arc<RecoveredBlock>,
     /// One receipt per transaction.
-    pub receipts: Vec<Receipt>,
+    pub receipts: Arc<Vec<Receipt>>,
     /// Wei taken from the fee vault after the last transaction; zero except in an epoch's last block.
     pub swept: U256,
     /// Root of the message tree after the block.

@@ -115,7 +115,7 @@ pub(crate) fn execute_genesis(genesis: &Genesis) -> Result<ExecutedBlock, Genesi
     let block = RecoveredBlock::new_unchecked(block.header.hash_slow(), block, Vec::new());
     Ok(ExecutedBlock {
         block: Arc::new(block),
-        receipts: Vec::new(),
+        receipts: Arc::default(),
         swept: U256::ZERO,
         withdrawals_root,
         deposits: 0,

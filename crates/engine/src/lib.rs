@@ -11,6 +11,7 @@
 
 mod build;
 mod cache;
+mod call;
 mod changes;
 mod config;
 mod engine;
@@ -22,6 +23,7 @@ mod genesis;
 mod header;
 mod ports;
 mod process;
+mod proof;
 mod state;
 mod store;
 mod tree;
@@ -29,6 +31,7 @@ mod trie;
 mod verify;
 
 pub use build::{BlockAttributes, Budget};
+pub use call::{Call, CallContext, CallEnd, CallOutcome};
 pub use config::Config;
 pub use engine::{BlockRef, Engine, TransactionLocation};
 pub use error::{

@@ -8,9 +8,9 @@ use crate::{
     state::{Recorder, StateView},
 };
 use alloy::{
-    consensus::{Eip658Value, Receipt as Body, Transaction as _, TxReceipt},
-    eips::{Typed2718, eip2935},
-    primitives::{Address, B256, Bloom, Log, U256, keccak256, map::HashMap},
+    consensus::{Eip658Value, Eip2718EncodableReceipt, Receipt as Body, Transaction as _, TxReceipt},
+    eips::eip2935,
+    primitives::{Address, B256, Bloom, Log, U256, keccak256, logs_bloom, map::HashMap},
 };
 use baton_primitives::{Header, Transaction, predeploys};
 use op_alloy_consensus::OpDepositReceipt;
@@ -27,6 +27,7 @@ pub(crate) struct Process {
     gas_limit: u64,
     pub(crate) gas_used: u64,
     pub(crate) receipts: Vec<Receipt>,
+    encoded_receipts: Vec<Vec<u8>>,
     pub(crate) bloom: Bloom,
 }
 
@@ -35,6 +36,8 @@ pub(crate) struct Processed {
     pub(crate) changes: Changes,
     pub(crate) swept: U256,
     pub(crate) withdrawals_root: B256,
+    /// The receipts as the receipts trie holds them.
+    pub(crate) encoded_receipts: Vec<Vec<u8>>,
 }
 
 impl Process {
@@ -55,6 +58,7 @@ impl Process {
             gas_limit: header.gas_limit,
             gas_used: 0,
             receipts: Vec::new(),
+            encoded_receipts: Vec::new(),
             bloom: Bloom::ZERO,
         })
     }
@@ -114,17 +118,22 @@ impl Process {
         self.gas_used += gas;
         let body = Body { status: Eip658Value::Eip658(success), cumulative_gas_used: self.gas_used, logs };
         let receipt = match transaction {
-            Transaction::Legacy(_) => Receipt::Legacy(body.into_with_bloom()),
-            Transaction::Eip2930(_) => Receipt::Eip2930(body.into_with_bloom()),
-            Transaction::Eip1559(_) => Receipt::Eip1559(body.into_with_bloom()),
-            Transaction::Eip7702(_) => Receipt::Eip7702(body.into_with_bloom()),
-            Transaction::PostExec(_) => Receipt::PostExec(body.into_with_bloom()),
-            Transaction::Deposit(_) => Receipt::Deposit(
-                OpDepositReceipt { inner: body, deposit_nonce: nonce, deposit_receipt_version: Some(1) }.with_bloom(),
-            ),
+            Transaction::Legacy(_) => Receipt::Legacy(body),
+            Transaction::Eip2930(_) => Receipt::Eip2930(body),
+            Transaction::Eip1559(_) => Receipt::Eip1559(body),
+            Transaction::Eip7702(_) => Receipt::Eip7702(body),
+            Transaction::PostExec(_) => Receipt::PostExec(body),
+            Transaction::Deposit(_) => Receipt::Deposit(OpDepositReceipt {
+                inner: body,
+                deposit_nonce: nonce,
+                deposit_receipt_version: Some(1),
+            }),
         };
-        self.bloom |= *receipt.logs_bloom();
-        debug_assert_eq!(receipt.tx_type() as u8, transaction.ty(), "a receipt has its transaction's type");
+        let bloom = logs_bloom(receipt.logs());
+        self.bloom |= bloom;
+        let mut encoded = Vec::with_capacity(receipt.eip2718_encoded_length_with_bloom(&bloom));
+        receipt.eip2718_encode_with_bloom(&bloom, &mut encoded);
+        self.encoded_receipts.push(encoded);
         self.receipts.push(receipt);
     }
 
@@ -172,7 +181,8 @@ impl Process {
             .get(&predeploys::MESSAGE_PASSER)
             .and_then(|change| change.slots.get(&U256::ZERO))
             .map_or(root_before, |change| B256::from(change.after));
-        Ok(Processed { changes, swept, withdrawals_root })
+        let encoded_receipts = std::mem::take(&mut self.encoded_receipts);
+        Ok(Processed { changes, swept, withdrawals_root, encoded_receipts })
     }
 
     fn sweep(&mut self) -> Result<U256, StoreError> {

@@ -10,11 +10,8 @@ use crate::{
     state::StateView,
     trie::Trie,
 };
-use alloy::{
-    consensus::proofs::{calculate_receipt_root, calculate_transaction_root},
-    primitives::B256,
-    rlp::Encodable,
-};
+use alloy::{consensus::proofs::calculate_transaction_root, primitives::B256, rlp::Encodable};
+use alloy_trie::root::ordered_trie_root_encoded;
 use baton_primitives::{RecoveredBlock, Transaction};
 use std::sync::{Arc, atomic::Ordering};
 
@@ -79,7 +76,7 @@ impl Engine {
         let receipts = base.snapshot.receipts(height)?.ok_or(absent("receipts"))?;
         let outcome = base.snapshot.outcome(height)?.ok_or(absent("outcomes"))?;
         Ok(Some(Arc::new(ExecutedBlock {
-            receipts,
+            receipts: Arc::new(receipts),
             swept: outcome.swept,
             withdrawals_root: outcome.withdrawals_root,
             deposits: outcome.deposits,
@@ -135,7 +132,7 @@ impl Engine {
         }
         let processed = process.finish(expectation.sweep)?;
         let receipts = std::mem::take(&mut process.receipts);
-        let sealed = self.seal(parent, processed, &receipts, transactions, header.number)?;
+        let sealed = self.seal(parent, processed, transactions, header.number)?;
         same_hash("transactions_root", header.transactions_root, sealed.transactions_root)?;
         same_hash("receipts_root", header.receipts_root, sealed.receipts_root)?;
         same_hash("state_root", header.state_root, sealed.state_root)?;
@@ -147,12 +144,12 @@ impl Engine {
         &self,
         parent: &StateView,
         processed: Processed,
-        receipts: &[crate::Receipt],
         transactions: &[Transaction],
         height: u64,
     ) -> Result<Sealed, StoreError> {
         let state = || processed.changes.apply(parent.trie(), &parent.base.snapshot, height);
-        let roots = || (calculate_transaction_root(transactions), calculate_receipt_root(receipts));
+        let roots =
+            || (calculate_transaction_root(transactions), ordered_trie_root_encoded(&processed.encoded_receipts));
         let (state, (transactions_root, receipts_root)) = rayon::join(state, roots);
         let (mut trie, state_root, rows) = state?;
         if height.is_multiple_of(PRUNE_EVERY) {
@@ -189,7 +186,7 @@ impl Sealed {
         let size = u64::try_from(block.block().length()).unwrap_or(u64::MAX);
         ExecutedBlock {
             block,
-            receipts,
+            receipts: Arc::new(receipts),
             swept: self.processed.swept,
             withdrawals_root: self.processed.withdrawals_root,
             deposits: call.deposits,

@@ -10,11 +10,7 @@ use super::{
     },
 };
 use crate::{error::StoreError, executed::ExecutedBlock};
-use alloy::{
-    eips::eip2718::Encodable2718,
-    primitives::B256,
-    rlp::{Encodable, Header as ListHeader},
-};
+use alloy::{primitives::B256, rlp::Encodable};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 use redb::{Durability, ReadableTable, Table, WriteTransaction};
 use std::collections::BTreeMap;
@@ -101,9 +97,7 @@ fn write_blocks(transaction: &WriteTransaction, blocks: &[&ExecutedBlock]) -> Re
         bodies.insert(height, row.as_slice())?;
 
         row.clear();
-        let payload_length = executed.receipts.iter().map(Encodable2718::network_len).sum();
-        ListHeader { list: true, payload_length }.encode(&mut row);
-        executed.receipts.iter().for_each(|receipt| receipt.network_encode(&mut row));
+        executed.receipts.encode(&mut row);
         receipts.insert(height, row.as_slice())?;
 
         outcomes.insert(height, executed.outcome().encode().as_slice())?;

@@ -11,13 +11,12 @@ use crate::{
     trie::{AccountLeaf, Source, Trie},
 };
 use alloy::{
-    eips::eip2718::Decodable2718,
     primitives::{Address, B256, U256},
-    rlp::{Decodable, Header as ListHeader},
+    rlp::Decodable,
 };
 use alloy_trie::Nibbles;
 use baton_primitives::{Block, Header, RecoveredBlock};
-use op_alloy_consensus::OpReceiptEnvelope;
+use op_alloy_consensus::OpReceipt;
 use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase};
 
 type Bytes = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -81,11 +80,6 @@ impl Snapshot {
         Ok(Some(u64::from_be_bytes(bytes)))
     }
 
-    pub(crate) fn meta_hash(&self, key: &str) -> Result<Option<B256>, StoreError> {
-        let Some(row) = self.meta.get(key)? else { return Ok(None) };
-        B256::try_from(row.value()).map(Some).map_err(|_| StoreError::Row { table: "meta" })
-    }
-
     pub(crate) fn header(&self, height: u64) -> Result<Option<(B256, Header)>, StoreError> {
         let table = "headers";
         let Some(row) = self.headers.get(height)? else { return Ok(None) };
@@ -117,16 +111,9 @@ impl Snapshot {
         Ok(Some(RecoveredBlock::new_unchecked(hash, block, senders)))
     }
 
-    pub(crate) fn receipts(&self, height: u64) -> Result<Option<Vec<OpReceiptEnvelope>>, StoreError> {
-        let bad = |_| StoreError::Row { table: "receipts" };
+    pub(crate) fn receipts(&self, height: u64) -> Result<Option<Vec<OpReceipt>>, StoreError> {
         let Some(row) = self.receipts.get(height)? else { return Ok(None) };
-        let mut list = ListHeader::decode_bytes(&mut row.value(), true).map_err(bad)?;
-        let mut receipts = Vec::new();
-        while !list.is_empty() {
-            receipts
-                .push(OpReceiptEnvelope::network_decode(&mut list).map_err(|_| StoreError::Row { table: "receipts" })?);
-        }
-        Ok(Some(receipts))
+        Vec::decode(&mut row.value()).map(Some).map_err(|_| StoreError::Row { table: "receipts" })
     }
 
     pub(crate) fn outcome(&self, height: u64) -> Result<Option<Outcome>, StoreError> {

@@ -18,7 +18,7 @@ pub(crate) const META: TableDefinition<'static, &'static str, &'static [u8]> = T
 pub(crate) const HEADERS: Height2Bytes = TableDefinition::new("headers");
 /// height -> sender count u32, senders, block RLP.
 pub(crate) const BLOCKS: Height2Bytes = TableDefinition::new("blocks");
-/// height -> RLP list of EIP-2718 receipts.
+/// height -> RLP list of receipts, without blooms.
 pub(crate) const RECEIPTS: Height2Bytes = TableDefinition::new("receipts");
 /// height -> [`Outcome`].
 pub(crate) const OUTCOMES: Height2Bytes = TableDefinition::new("outcomes");

@@ -1,0 +1,342 @@
+//! Simulated calls: `eth_call`, `eth_estimateGas`, `eth_createAccessList`. Nothing of them is kept.
+
+use crate::{
+    engine::{BlockRef, Engine},
+    error::{CallError, InvalidTransaction},
+    evm::{self, BatonHandler, EvmError, Failure, Mode},
+    state::StateView,
+};
+use alloy::{
+    eips::eip2930::AccessList,
+    primitives::{Address, Bytes, Log, TxKind, U256},
+    rpc::types::{BlockOverrides, TransactionRequest, state::StateOverride},
+};
+use revm::{
+    Inspector, MainBuilder,
+    bytecode::Bytecode,
+    context::{
+        BlockEnv, ContextSetters, TxEnv,
+        either::Either,
+        result::{ExecutionResult, HaltReason},
+    },
+    database::CacheDB,
+    inspector::{InspectorHandler, NoOpInspector},
+    interpreter::{InstructionResult, Interpreter},
+};
+use revm_inspectors::access_list::AccessListInspector;
+use std::time::{Duration, Instant};
+
+/// What an inspector of a call sees.
+pub type CallContext = evm::Ctx<CacheDB<StateView>>;
+
+/// A call to simulate.
+#[derive(Clone, Debug, Default)]
+pub struct Call {
+    /// What to run. Without a price it costs nothing and sees a base fee of zero.
+    pub request: TransactionRequest,
+    /// Accounts to change first.
+    pub state: StateOverride,
+    /// Values of the block's environment to change first.
+    pub block: BlockOverrides,
+}
+
+/// What a call did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallOutcome {
+    /// How it ended.
+    pub end: CallEnd,
+    /// Gas used, after refunds.
+    pub gas_used: u64,
+    /// Gas refunded, already taken off.
+    pub gas_refunded: u64,
+    /// Logs it emitted.
+    pub logs: Vec<Log>,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallEnd {
+    /// It returned this, or created a contract with this code.
+    Success(Bytes),
+    /// It reverted with this.
+    Revert(Bytes),
+    /// It stopped for another reason, and its gas is gone.
+    Halt(HaltReason),
+}
+
+impl CallOutcome {
+    /// Whether it succeeded.
+    pub const fn is_success(&self) -> bool {
+        matches!(self.end, CallEnd::Success(_))
+    }
+
+    fn of(result: ExecutionResult) -> Self {
+        let (gas_used, gas_refunded) = (result.tx_gas_used(), result.gas().final_refunded());
+        let (end, logs) = match result {
+            ExecutionResult::Success { output, logs, .. } => (CallEnd::Success(output.into_data()), logs),
+            ExecutionResult::Revert { output, logs, .. } => (CallEnd::Revert(output), logs),
+            ExecutionResult::Halt { reason, logs, .. } => (CallEnd::Halt(reason), logs),
+        };
+        Self { end, gas_used, gas_refunded, logs }
+    }
+}
+
+impl Engine {
+    /// Runs one call on the state after `at`, in that block's environment.
+    ///
+    /// # Errors
+    /// If the state is not there, the call breaks a rule before it starts, or it takes too long.
+    pub fn call(&self, at: BlockRef, call: &Call) -> Result<CallOutcome, CallError> {
+        self.inspect(at, call, NoOpInspector).map(|(outcome, _)| outcome)
+    }
+
+    /// As [`Self::call`], watched by an inspector.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub fn inspect<I: Inspector<CallContext>>(
+        &self,
+        at: BlockRef,
+        call: &Call,
+        inspector: I,
+    ) -> Result<(CallOutcome, I), CallError> {
+        Simulation::new(self, at, call)?.run(None, inspector)
+    }
+
+    /// The access list that the call would use, and what the call does with that list in place.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub fn access_list(&self, at: BlockRef, call: &Call) -> Result<(AccessList, CallOutcome), CallError> {
+        let mut call = call.clone();
+        // The list changes what the call costs, which may change its path: repeat until it is stable, as others do.
+        for _ in 0..10 {
+            let list = call.request.access_list.clone().unwrap_or_default();
+            let (outcome, inspector) = self.inspect(at, &call, AccessListInspector::new(list.clone()))?;
+            let found = inspector.into_access_list();
+            if found == list {
+                return Ok((found, outcome));
+            }
+            call.request.access_list = Some(found);
+        }
+        let outcome = self.call(at, &call)?;
+        Ok((call.request.access_list.unwrap_or_default(), outcome))
+    }
+
+    /// The least gas limit with which the call succeeds, within 1.5 %.
+    ///
+    /// # Errors
+    /// As [`Self::call`], or if it fails with all the gas it may have.
+    pub fn estimate_gas(&self, at: BlockRef, call: &Call) -> Result<u64, CallError> {
+        let simulation = Simulation::new(self, at, call)?;
+        let mut high = simulation.gas_limit()?;
+        let (first, _) = simulation.clone().run(Some(high), NoOpInspector)?;
+        let fails = |outcome: &CallOutcome| match &outcome.end {
+            CallEnd::Success(_) => None,
+            CallEnd::Revert(output) => Some(("execution reverted".to_owned(), output.clone())),
+            CallEnd::Halt(reason) => Some((format!("{reason:?}"), Bytes::new())),
+        };
+        if let Some((why, output)) = fails(&first) {
+            return Err(CallError::Fails { gas: high, why, output });
+        }
+        let mut low = first.gas_used.saturating_sub(1);
+        // Most calls need what they use, refunds, and one 64th that calls hold back.
+        let guess = (first.gas_used + first.gas_refunded + 2_300).saturating_mul(64) / 63;
+        let mut middle = guess.clamp(low + 1, high);
+        while low + 1 < high {
+            if (high - low).saturating_mul(200) < high.saturating_mul(3) {
+                break;
+            }
+            let enough = match simulation.clone().run(Some(middle), NoOpInspector) {
+                Ok((outcome, _)) => outcome.is_success(),
+                Err(CallError::Invalid(InvalidTransaction::IntrinsicGas { .. })) => false,
+                Err(error) => return Err(error),
+            };
+            if enough {
+                high = middle;
+            } else {
+                low = middle;
+            }
+            middle = (low + (high - low) / 2).min(low.saturating_mul(2).max(low + 1));
+        }
+        Ok(high)
+    }
+}
+
+/// A call, ready to run.
+#[derive(Clone)]
+struct Simulation {
+    env: TxEnv,
+    block: BlockEnv,
+    database: CacheDB<StateView>,
+    chain_id: u64,
+    timeout: Duration,
+    deadline: Instant,
+}
+
+impl Simulation {
+    fn new(engine: &Engine, at: BlockRef, call: &Call) -> Result<Self, CallError> {
+        let view = engine.state(at)?;
+        let config = &engine.shared.config;
+        let mut block = evm::block_env(view.header());
+        let mut database = CacheDB::new(view);
+        override_block(&mut block, &mut database, &call.block);
+        override_state(&mut database, &call.state)?;
+        let env = request_env(&call.request, &mut block, config.call_gas_cap)?;
+        let timeout = config.call_timeout;
+        let chain_id = config.genesis.parameters.l2_chain_id;
+        Ok(Self { env, block, database, chain_id, timeout, deadline: Instant::now() + timeout })
+    }
+
+    /// The most gas that a signed transaction of this kind could have: what is asked for, the chain's limits, and what the
+    /// sender can pay.
+    fn gas_limit(&self) -> Result<u64, CallError> {
+        let mut limit = self.env.gas_limit.min(self.block.gas_limit).min(evm::MAX_TRANSACTION_GAS);
+        if self.env.gas_price > 0 {
+            let balance = self.database.clone().load_account(self.env.caller)?.info.balance;
+            let Some(rest) = balance.checked_sub(self.env.value) else {
+                return Err(InvalidTransaction::Funds { needed: self.env.value, balance }.into());
+            };
+            let affordable = rest / U256::from(self.env.gas_price);
+            limit = limit.min(u64::try_from(affordable).unwrap_or(u64::MAX));
+        }
+        Ok(limit)
+    }
+
+    fn run<I: Inspector<CallContext>>(
+        mut self,
+        gas_limit: Option<u64>,
+        inspector: I,
+    ) -> Result<(CallOutcome, I), CallError> {
+        if let Some(limit) = gas_limit {
+            self.env.gas_limit = limit;
+        }
+        let base_fee = self.block.basefee;
+        let watch = Deadline { at: self.deadline, steps: 0, passed: false };
+        let context = evm::context(self.database, self.chain_id, self.block);
+        let mut evm = context.build_mainnet_with_inspector((watch, inspector));
+        evm.ctx.set_tx(self.env);
+        let result = BatonHandler::<_, EvmError<_>>::new(Mode::Call).inspect_run(&mut evm);
+        let (watch, inspector) = evm.inspector;
+        if watch.passed {
+            return Err(CallError::Timeout(self.timeout.as_millis()));
+        }
+        match result {
+            Ok(result) => Ok((CallOutcome::of(result), inspector)),
+            Err(error) => Err(match evm::failure(error, base_fee) {
+                Failure::Invalid(why) => CallError::Invalid(why),
+                Failure::Store(error) => error.into(),
+            }),
+        }
+    }
+}
+
+fn request_env(request: &TransactionRequest, block: &mut BlockEnv, cap: u64) -> Result<TxEnv, CallError> {
+    if request.blob_versioned_hashes.is_some() || request.max_fee_per_blob_gas.is_some() {
+        return Err(CallError::Invalid(InvalidTransaction::Type(3)));
+    }
+    if request.gas_price.is_some() && (request.max_fee_per_gas.is_some() || request.max_priority_fee_per_gas.is_some())
+    {
+        return Err(CallError::Request("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified"));
+    }
+    let price = request.gas_price.or(request.max_fee_per_gas).unwrap_or(0);
+    if let (Some(fee), Some(tip)) = (request.max_fee_per_gas, request.max_priority_fee_per_gas)
+        && tip > fee
+    {
+        return Err(CallError::Request("maxPriorityFeePerGas higher than maxFeePerGas"));
+    }
+    if price == 0 {
+        block.basefee = 0;
+    } else if price < u128::from(block.basefee) {
+        return Err(InvalidTransaction::FeeCap { base_fee: block.basefee }.into());
+    }
+    let list = request.authorization_list.clone().unwrap_or_default();
+    let tx_type = match (list.is_empty(), request.gas_price, &request.access_list) {
+        (false, _, _) => 4,
+        (true, None, _) => 2,
+        (true, Some(_), Some(_)) => 1,
+        (true, Some(_), None) => 0,
+    };
+    Ok(TxEnv {
+        tx_type,
+        caller: request.from.unwrap_or_default(),
+        gas_limit: request.gas.unwrap_or(cap).min(cap),
+        gas_price: price,
+        kind: request.to.unwrap_or(TxKind::Create),
+        value: request.value.unwrap_or_default(),
+        data: request.input.input().cloned().unwrap_or_default(),
+        nonce: request.nonce.unwrap_or_default(),
+        access_list: request.access_list.clone().unwrap_or_default(),
+        gas_priority_fee: (tx_type == 2 || tx_type == 4).then(|| request.max_priority_fee_per_gas.unwrap_or(0)),
+        authorization_list: list.into_iter().map(Either::Left).collect(),
+        ..TxEnv::default()
+    })
+}
+
+fn override_block(block: &mut BlockEnv, database: &mut CacheDB<StateView>, overrides: &BlockOverrides) {
+    block.number = overrides.number.unwrap_or(block.number);
+    block.timestamp = overrides.time.map_or(block.timestamp, U256::from);
+    block.gas_limit = overrides.gas_limit.unwrap_or(block.gas_limit);
+    block.beneficiary = overrides.coinbase.unwrap_or(block.beneficiary);
+    block.prevrandao = overrides.random.or(block.prevrandao);
+    if let Some(base_fee) = overrides.base_fee {
+        block.basefee = u64::try_from(base_fee).unwrap_or(u64::MAX);
+    }
+    for (number, hash) in overrides.block_hash.iter().flatten() {
+        database.cache.block_hashes.insert(U256::from(*number), *hash);
+    }
+}
+
+fn override_state(database: &mut CacheDB<StateView>, overrides: &StateOverride) -> Result<(), CallError> {
+    for (address, account) in overrides {
+        if account.move_precompile_to.is_some() {
+            return Err(CallError::Request("movePrecompileToAddress is not supported"));
+        }
+        if account.state.is_some() && account.state_diff.is_some() {
+            return Err(CallError::Request("account has both 'state' and 'stateDiff'"));
+        }
+        let address: Address = *address;
+        let mut info = database.load_account(address)?.info.clone();
+        info.balance = account.balance.unwrap_or(info.balance);
+        info.nonce = account.nonce.unwrap_or(info.nonce);
+        if let Some(code) = &account.code {
+            let code = Bytecode::new_raw_checked(code.clone())
+                .map_err(|_| CallError::Request("the code of an override is malformed"))?;
+            info.code_hash = code.hash_slow();
+            info.code = Some(code);
+        }
+        database.insert_account_info(address, info);
+        if let Some(state) = &account.state {
+            let slots = state.iter().map(|(slot, value)| ((*slot).into(), (*value).into())).collect();
+            database.replace_account_storage(address, slots)?;
+        }
+        for (slot, value) in account.state_diff.iter().flatten() {
+            database.insert_account_storage(address, (*slot).into(), (*value).into())?;
+        }
+    }
+    Ok(())
+}
+
+/// Stops a call that runs too long.
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    at: Instant,
+    steps: u32,
+    passed: bool,
+}
+
+/// Instructions between two looks at the clock.
+const STEPS: u32 = 4_096;
+
+impl<CTX> Inspector<CTX> for Deadline {
+    fn step(&mut self, interpreter: &mut Interpreter, _: &mut CTX) {
+        self.steps += 1;
+        if self.steps >= STEPS {
+            self.steps = 0;
+            self.passed = self.passed || Instant::now() >= self.at;
+        }
+        if self.passed {
+            interpreter.halt(InstructionResult::OutOfGas);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `eth_getProof` against the state root of any block whose state is kept.
+
+use crate::changes::Storages as _;
+use crate::{
+    changes::Account,
+    engine::{BlockRef, Engine},
+    error::{ReadError, StoreError},
+    state::{Base, StateView},
+    store::Snapshot,
+    trie::{AccountLeaf, Rows, Trie},
+};
+use alloy::{
+    primitives::{Address, B256, KECCAK256_EMPTY, U256, keccak256, map::B256Map},
+    rpc::types::{EIP1186AccountProofResponse, EIP1186StorageProof},
+    serde::JsonStorageKey,
+};
+use alloy_trie::EMPTY_ROOT_HASH;
+use std::collections::BTreeSet;
+
+impl Engine {
+    /// The account at `address` and some of its slots, with the trie nodes that prove them (or their absence) against the
+    /// state root of the block. The state of an older block is rebuilt from the history, which takes time in proportion to
+    /// what changed since.
+    ///
+    /// # Errors
+    /// If the state is not there.
+    pub fn proof(
+        &self,
+        at: BlockRef,
+        address: Address,
+        slots: &[U256],
+    ) -> Result<EIP1186AccountProofResponse, ReadError> {
+        let view = self.state(at)?;
+        let trie = trie_of(&view)?;
+        let snapshot = &view.base.snapshot;
+        let hashed = keccak256(address);
+        let (account_proof, leaf) = trie.prove(&hashed, snapshot)?;
+        let storage = leaf.as_ref().map_or(Trie::Empty, |leaf| leaf.storage.clone());
+        let source = snapshot.storage(&hashed);
+        let storage_proof = slots
+            .iter()
+            .map(|slot| {
+                let key = B256::from(*slot);
+                let (proof, value) = storage.prove(&keccak256(key), &source)?;
+                let value = value.unwrap_or_default();
+                Ok(EIP1186StorageProof { key: JsonStorageKey::Hash(key), value, proof })
+            })
+            .collect::<Result<_, StoreError>>()?;
+        Ok(EIP1186AccountProofResponse {
+            address,
+            balance: leaf.as_ref().map_or(U256::ZERO, |leaf| leaf.balance),
+            code_hash: leaf.as_ref().map_or(KECCAK256_EMPTY, |leaf| leaf.code_hash),
+            nonce: leaf.as_ref().map_or(0, |leaf| leaf.nonce),
+            storage_hash: storage.root().unwrap_or(EMPTY_ROOT_HASH),
+            account_proof,
+            storage_proof,
+        })
+    }
+}
+
+fn trie_of(view: &StateView) -> Result<Trie<AccountLeaf>, StoreError> {
+    match &view.past {
+        None => Ok(view.trie().clone()),
+        Some((_, header)) => rebuild(&view.base, header.number, header.state_root),
+    }
+}
+
+/// The trie after block `height`: the final trie with everything undone that changed since.
+fn rebuild(base: &Base, height: u64, expected: B256) -> Result<Trie<AccountLeaf>, StoreError> {
+    let snapshot: &Snapshot = &base.snapshot;
+    let mut accounts = BTreeSet::new();
+    let mut slots: B256Map<BTreeSet<B256>> = B256Map::default();
+    for changed in height + 1..=base.height {
+        let (account_keys, slot_keys) = snapshot.changed(changed)?.ok_or(StoreError::Absent { table: "changed" })?;
+        accounts.extend(account_keys);
+        for (address, slot) in slot_keys {
+            slots.entry(address).or_default().insert(slot);
+        }
+    }
+    let mut trie = base.trie.clone();
+    let mut rows = Rows::new();
+    for hashed in &accounts {
+        let Some((account, _)) = snapshot.account_at(hashed, height)? else {
+            trie.remove(hashed, snapshot, 0, &mut rows)?;
+            continue;
+        };
+        let mut storage = trie.get(hashed, snapshot)?.map_or(Trie::Empty, |leaf| leaf.storage);
+        let source = snapshot.storage(hashed);
+        let changed = slots.get(hashed);
+        for slot in changed.into_iter().flatten() {
+            let value = snapshot.slot_at(hashed, slot, height)?;
+            if value.is_zero() {
+                storage.remove(slot, &source, 0, &mut rows)?;
+            } else {
+                storage.insert(slot, value, &source, 0, &mut rows)?;
+            }
+        }
+        storage.seal(changed.map_or(0, BTreeSet::len), &mut rows);
+        let Account { nonce, balance, code_hash } = account;
+        trie.insert(hashed, AccountLeaf { nonce, balance, code_hash, storage }, snapshot, 0, &mut rows)?;
+    }
+    let found = trie.seal(accounts.len(), &mut rows);
+    if found == expected { Ok(trie) } else { Err(StoreError::HistoryRoot { height, expected, found }) }
+}
