@@ -1,12 +1,12 @@
 //! Final blocks, transactions and receipts in the JSON forms that Ethereum's clients read. Deposits have the OP form.
 
+use crate::ports::Receipt;
 use alloy::{
     consensus::{
-        BlockHeader, Eip658Value, Receipt, ReceiptWithBloom, Sealed, Transaction as _, TxReceipt,
-        transaction::Recovered,
+        BlockHeader, Eip658Value, ReceiptWithBloom, Sealed, Transaction as _, TxReceipt, transaction::Recovered,
     },
     network::primitives::BlockTransactions,
-    primitives::{Address, B256, U256, logs_bloom},
+    primitives::{Address, B256, U256},
     rlp::Encodable,
     rpc::types::{Block, Log, TransactionInfo, TransactionReceipt},
 };
@@ -26,7 +26,7 @@ pub(crate) fn header(hash: B256, header: Header, size: Option<usize>) -> alloy::
 }
 
 /// A block with hashes, or with whole transactions if receipts (of the same block) are given.
-pub(crate) fn block(block: &RecoveredBlock, full: Option<&[OpReceipt]>) -> RpcBlock {
+pub(crate) fn block(block: &RecoveredBlock, full: Option<&[Receipt]>) -> RpcBlock {
     let transactions = match full {
         Some(receipts) => BlockTransactions::Full(
             (0..block.transactions().len()).filter_map(|i| transaction(block, i, receipts.get(i))).collect(),
@@ -42,12 +42,13 @@ pub(crate) fn block(block: &RecoveredBlock, full: Option<&[OpReceipt]>) -> RpcBl
 }
 
 /// A final transaction; the receipt tells a deposit's nonce.
-pub(crate) fn transaction(block: &RecoveredBlock, index: usize, receipt: Option<&OpReceipt>) -> Option<RpcTransaction> {
+pub(crate) fn transaction(block: &RecoveredBlock, index: usize, receipt: Option<&Receipt>) -> Option<RpcTransaction> {
     let transaction = block.transactions().get(index)?.clone();
     let sender = *block.senders().get(index)?;
     let header = block.header();
     let deposit = match receipt {
-        Some(OpReceipt::Deposit(r)) => {
+        Some(Receipt::Deposit(r)) => {
+            let r = &r.receipt;
             OpDepositInfo { deposit_nonce: r.deposit_nonce, deposit_receipt_version: r.deposit_receipt_version }
         }
         _ => OpDepositInfo::default(),
@@ -70,7 +71,7 @@ pub(crate) fn waiting(transaction: Transaction, sender: Address) -> RpcTransacti
 }
 
 /// Gas that transaction `index` used: receipts count up.
-pub(crate) fn gas_used(receipts: &[OpReceipt], index: usize) -> u64 {
+pub(crate) fn gas_used(receipts: &[Receipt], index: usize) -> u64 {
     let upto = |i: usize| receipts.get(i).map_or(0, TxReceipt::cumulative_gas_used);
     upto(index).saturating_sub(index.checked_sub(1).map_or(0, upto))
 }
@@ -78,7 +79,7 @@ pub(crate) fn gas_used(receipts: &[OpReceipt], index: usize) -> u64 {
 /// The receipt of transaction `index`, whose first log is number `first_log` of the block.
 pub(crate) fn receipt(
     block: &RecoveredBlock,
-    receipts: &[OpReceipt],
+    receipts: &[Receipt],
     index: usize,
     first_log: usize,
 ) -> Option<OpTransactionReceipt> {
@@ -88,17 +89,16 @@ pub(crate) fn receipt(
     let header = block.header();
     let hash = transaction.tx_hash();
     let nonce = match consensus {
-        OpReceipt::Deposit(r) => r.deposit_nonce.unwrap_or_default(),
+        Receipt::Deposit(r) => r.receipt.deposit_nonce.unwrap_or_default(),
         _ => transaction.nonce(),
     };
     let effective_gas_price =
         if transaction.is_deposit() { 0 } else { transaction.effective_gas_price(header.base_fee_per_gas) };
-    let bloom = logs_bloom(consensus.logs());
     let logs = consensus.logs().iter().enumerate();
     let logs = logs.map(|(i, log)| rpc_log(block, hash, index, first_log + i, log.clone())).collect();
     Some(OpTransactionReceipt {
         inner: TransactionReceipt {
-            inner: ReceiptWithBloom { receipt: with_logs(consensus, logs), logs_bloom: bloom },
+            inner: ReceiptWithBloom { receipt: with_logs(consensus, logs), logs_bloom: consensus.bloom() },
             transaction_hash: hash,
             transaction_index: Some(index as u64),
             block_hash: Some(block.hash()),
@@ -117,7 +117,7 @@ pub(crate) fn receipt(
 }
 
 /// Every receipt of a block.
-pub(crate) fn block_receipts(block: &RecoveredBlock, receipts: &[OpReceipt]) -> Vec<OpTransactionReceipt> {
+pub(crate) fn block_receipts(block: &RecoveredBlock, receipts: &[Receipt]) -> Vec<OpTransactionReceipt> {
     let mut first_log = 0;
     let mut all = Vec::with_capacity(receipts.len());
     for (index, consensus) in receipts.iter().enumerate() {
@@ -128,12 +128,12 @@ pub(crate) fn block_receipts(block: &RecoveredBlock, receipts: &[OpReceipt]) -> 
 }
 
 /// How many logs stand in the block before transaction `index`.
-pub(crate) fn logs_before(receipts: &[OpReceipt], index: usize) -> usize {
+pub(crate) fn logs_before(receipts: &[Receipt], index: usize) -> usize {
     receipts.iter().take(index).map(|r| r.logs().len()).sum()
 }
 
 /// Every log of a block.
-pub(crate) fn block_logs(block: &RecoveredBlock, receipts: &[OpReceipt]) -> Vec<Log> {
+pub(crate) fn block_logs(block: &RecoveredBlock, receipts: &[Receipt]) -> Vec<Log> {
     let mut logs = Vec::new();
     for (index, (receipt, transaction)) in receipts.iter().zip(block.transactions()).enumerate() {
         for log in receipt.logs() {
@@ -162,20 +162,19 @@ pub(crate) fn rpc_log(
     }
 }
 
-fn with_logs(receipt: &OpReceipt, logs: Vec<Log>) -> OpReceipt<Log> {
-    let plain = receipt.as_receipt();
-    let status = Eip658Value::Eip658(plain.status.coerce_status());
-    let inner = Receipt { status, cumulative_gas_used: plain.cumulative_gas_used, logs };
+fn with_logs(receipt: &Receipt, logs: Vec<Log>) -> OpReceipt<Log> {
+    let status = Eip658Value::Eip658(receipt.status());
+    let inner = alloy::consensus::Receipt { status, cumulative_gas_used: receipt.cumulative_gas_used(), logs };
     match receipt {
-        OpReceipt::Legacy(_) => OpReceipt::Legacy(inner),
-        OpReceipt::Eip2930(_) => OpReceipt::Eip2930(inner),
-        OpReceipt::Eip1559(_) => OpReceipt::Eip1559(inner),
-        OpReceipt::Eip7702(_) => OpReceipt::Eip7702(inner),
-        OpReceipt::PostExec(_) => OpReceipt::PostExec(inner),
-        OpReceipt::Deposit(r) => OpReceipt::Deposit(OpDepositReceipt {
+        Receipt::Legacy(_) => OpReceipt::Legacy(inner),
+        Receipt::Eip2930(_) => OpReceipt::Eip2930(inner),
+        Receipt::Eip1559(_) => OpReceipt::Eip1559(inner),
+        Receipt::Eip7702(_) => OpReceipt::Eip7702(inner),
+        Receipt::PostExec(_) => OpReceipt::PostExec(inner),
+        Receipt::Deposit(r) => OpReceipt::Deposit(OpDepositReceipt {
             inner,
-            deposit_nonce: r.deposit_nonce,
-            deposit_receipt_version: r.deposit_receipt_version,
+            deposit_nonce: r.receipt.deposit_nonce,
+            deposit_receipt_version: r.receipt.deposit_receipt_version,
         }),
     }
 }

@@ -4,16 +4,14 @@ use crate::{
     context::Context,
     convert,
     error::{RpcError, code},
-    ports::Backend,
+    ports::{Backend, Receipt},
 };
 use alloy::{
-    consensus::TxReceipt,
     eips::{BlockId, BlockNumberOrTag},
     primitives::Bloom,
     rpc::types::{BloomFilter, Filter, FilterBlockOption, Log},
 };
 use baton_primitives::{Height, RecoveredBlock};
-use op_alloy_consensus::OpReceipt;
 use std::{ops::RangeInclusive, time::Instant};
 
 /// Addresses, or topics in one position, that a filter may name (geth's limit).
@@ -127,7 +125,7 @@ impl<'a> Matcher<'a> {
     }
 
     /// Adds the matching logs of one block.
-    pub(crate) fn append(&self, logs: &mut Vec<Log>, block: &RecoveredBlock, receipts: &[OpReceipt]) {
+    pub(crate) fn append(&self, logs: &mut Vec<Log>, block: &RecoveredBlock, receipts: &[Receipt]) {
         let mut position = 0;
         for (index, (receipt, transaction)) in receipts.iter().zip(block.transactions()).enumerate() {
             for log in receipt.logs() {

@@ -10,8 +10,8 @@ use alloy::{
     rpc::types::{AccessList, BlockOverrides, EIP1186AccountProofResponse, TransactionRequest, state::StateOverride},
 };
 use baton_primitives::{Epoch, FinalBlock, Header, Height, RecoveredBlock, Transaction};
-use op_alloy_consensus::OpReceipt;
-use std::{collections::BTreeMap, future::Future, sync::Arc};
+use op_alloy_consensus::OpReceiptEnvelope;
+use std::{fmt, future::Future, ops::Deref, sync::Arc};
 use tokio::sync::broadcast;
 
 /// Why a read failed.
@@ -30,13 +30,41 @@ pub enum ReadError {
     Internal(String),
 }
 
+/// A receipt: Ethereum's, with deposits. A deposit's carries the nonce that its sender had.
+pub type Receipt = OpReceiptEnvelope;
+
+/// One receipt a transaction, in order, wherever they are kept: nothing is copied to answer. Cheap to clone.
+#[derive(Clone)]
+pub struct Receipts(Arc<dyn AsRef<[Receipt]> + Send + Sync>);
+
+impl Receipts {
+    /// Points at the keeper.
+    pub fn new(keeper: impl AsRef<[Receipt]> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(keeper))
+    }
+}
+
+impl Deref for Receipts {
+    type Target = [Receipt];
+
+    fn deref(&self) -> &[Receipt] {
+        (*self.0).as_ref()
+    }
+}
+
+impl fmt::Debug for Receipts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
 /// A final block with what its execution gave.
 #[derive(Clone, Debug)]
 pub struct ExecutedBlock {
     /// The block.
     pub block: Arc<RecoveredBlock>,
-    /// One receipt a transaction, in order.
-    pub receipts: Arc<Vec<OpReceipt>>,
+    /// Its receipts.
+    pub receipts: Receipts,
 }
 
 /// Heights behind the tags.
@@ -84,7 +112,7 @@ pub trait Chain: Send + Sync + 'static {
     ///
     /// # Errors
     /// If the store fails or history is pruned.
-    fn receipts(&self, height: Height) -> Result<Option<Arc<Vec<OpReceipt>>>, ReadError>;
+    fn receipts(&self, height: Height) -> Result<Option<Receipts>, ReadError>;
     /// Height and index of a final transaction.
     ///
     /// # Errors
@@ -312,9 +340,6 @@ pub struct Waiting {
     /// Whether it could be in the next block (no nonce missing before it).
     pub ready: bool,
 }
-
-/// Waiting transactions of one kind, by sender and nonce.
-pub type BySender = BTreeMap<Address, BTreeMap<u64, Waiting>>;
 
 /// Takes transactions.
 pub trait Submit: Send + Sync + 'static {

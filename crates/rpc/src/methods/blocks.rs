@@ -7,14 +7,13 @@ use crate::{
     envelope::json,
     error::RpcError,
     params::{At, Number, Params},
-    ports::{Backend, ReadError},
+    ports::{Backend, ReadError, Receipts},
 };
 use alloy::{
     eips::BlockId,
     primitives::{B256, U64},
 };
 use baton_primitives::{Height, RecoveredBlock};
-use op_alloy_consensus::OpReceipt;
 use op_alloy_rpc_types::{OpTransactionReceipt, Transaction as RpcTransaction};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -100,7 +99,7 @@ fn by_index<B: Backend>(context: &Arc<Context<B>>, at: BlockId, index: Number) -
 }
 
 /// A block and its receipts.
-pub(crate) type Executed = (Arc<RecoveredBlock>, Arc<Vec<OpReceipt>>);
+pub(crate) type Executed = (Arc<RecoveredBlock>, Receipts);
 
 impl<B: Backend> Context<B> {
     /// The block behind a reference.

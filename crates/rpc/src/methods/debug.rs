@@ -7,7 +7,6 @@ use crate::{
     ports::Backend,
 };
 use alloy::{
-    consensus::TxReceipt,
     eips::eip2718::Encodable2718,
     primitives::{B256, Bytes},
 };
@@ -38,7 +37,7 @@ pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
         let At(at) = p.required()?;
         Reply::read(c, move |c, _| {
             let (_, receipts) = c.executed(at)?.ok_or_else(|| unknown_block(at))?;
-            let raw = receipts.iter().map(|r| Bytes::from(r.clone().into_with_bloom().encoded_2718()));
+            let raw = receipts.iter().map(|r| Bytes::from(r.encoded_2718()));
             Ok::<Vec<Bytes>, RpcError>(raw.collect())
         })
     });

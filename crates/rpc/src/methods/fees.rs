@@ -6,7 +6,7 @@ use crate::{
     convert,
     error::RpcError,
     params::{At, Number},
-    ports::Backend,
+    ports::{Backend, Receipt},
 };
 use alloy::{
     consensus::{BlockHeader, Transaction as _},
@@ -15,7 +15,6 @@ use alloy::{
     rpc::types::FeeHistory,
 };
 use baton_primitives::{Height, RecoveredBlock};
-use op_alloy_consensus::OpReceipt;
 use std::time::Instant;
 
 /// Percentiles that one request may ask for (geth's limit).
@@ -103,7 +102,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
 
 /// The tips at the percentiles of the block's gas, deposits left out: they pay none.
 #[allow(clippy::cast_precision_loss)]
-fn tips(block: &RecoveredBlock, receipts: &[OpReceipt], percentiles: &[f64]) -> Vec<u128> {
+fn tips(block: &RecoveredBlock, receipts: &[Receipt], percentiles: &[f64]) -> Vec<u128> {
     let base_fee = block.header().base_fee_per_gas.unwrap_or(0);
     let mut paid: Vec<(u128, u64)> = block
         .transactions()
