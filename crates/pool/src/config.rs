@@ -1,0 +1,43 @@
+//! Limits.
+
+use std::path::PathBuf;
+
+/// Limits of a pool. Past each the caller gets a named [`crate::Refusal`].
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// EIP-155 chain id.
+    pub chain_id: u64,
+    /// Gas limit of a block.
+    pub block_gas_limit: u64,
+    /// Most transactions.
+    pub max_transactions: usize,
+    /// Most bytes of all transactions.
+    pub max_bytes: usize,
+    /// Most transactions of one sender.
+    pub max_per_sender: usize,
+    /// Largest transaction, bytes.
+    pub max_transaction_bytes: usize,
+    /// How much a replacement must pay more, percent, on both fee caps.
+    pub replacement_bump: u128,
+    /// Fates remembered of transactions that left without being included.
+    pub remembered_fates: usize,
+    /// File of the local transactions; none where they need not survive a restart.
+    pub journal: Option<PathBuf>,
+}
+
+impl Config {
+    /// The usual limits.
+    pub const fn new(chain_id: u64, block_gas_limit: u64) -> Self {
+        Self {
+            chain_id,
+            block_gas_limit,
+            max_transactions: 10_000,
+            max_bytes: 20 * 1024 * 1024,
+            max_per_sender: 16,
+            max_transaction_bytes: 128 * 1024,
+            replacement_bump: 10,
+            remembered_fates: 10_000,
+            journal: None,
+        }
+    }
+}

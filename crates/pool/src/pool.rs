@@ -1,0 +1,453 @@
+//! The pool itself: one short lock around maps by sender and by hash.
+
+use crate::{Account, Best, Config, PoolTransaction, Refusal, State, journal::Journal, order::Entry, validate};
+use alloy::{
+    eips::Encodable2718,
+    primitives::{Address, B256, Bytes},
+};
+use baton_primitives::RecoveredBlock;
+use parking_lot::Mutex;
+use rayon::prelude::*;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
+    io,
+    sync::Arc,
+};
+use tokio::sync::{broadcast, watch};
+
+/// New ready hashes that a slow listener may lag behind before it loses the oldest.
+const PENDING_BACKLOG: usize = 4_096;
+
+/// How many wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Transactions with none missing before them.
+    pub ready: usize,
+    /// Transactions behind a gap.
+    pub queued: usize,
+    /// Bytes of all.
+    pub bytes: usize,
+}
+
+/// What became of a transaction that the pool took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It waits.
+    Waiting,
+    /// It left without having been included, for this reason.
+    Dropped(String),
+}
+
+/// Waiting transactions. Cheap to clone.
+#[derive(Clone)]
+pub struct Pool {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+struct Shared {
+    config: Config,
+    state: Box<dyn State>,
+    waiting: Mutex<Waiting>,
+    journal: Option<Mutex<Journal>>,
+    ready: watch::Sender<usize>,
+    pending: broadcast::Sender<B256>,
+}
+
+/// One sender's transactions by nonce.
+#[derive(Debug, Default)]
+struct Sender {
+    /// The next nonce in the last final state.
+    nonce: u64,
+    /// How many from `nonce` on have none missing before them.
+    ready: usize,
+    entries: BTreeMap<u64, Entry>,
+}
+
+impl Sender {
+    fn count_ready(&self) -> usize {
+        (self.nonce..).zip(self.entries.keys()).take_while(|(expected, nonce)| expected == *nonce).count()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    senders: HashMap<Address, Sender>,
+    by_hash: HashMap<B256, Arc<PoolTransaction>>,
+    /// All by tip cap, later arrivals first among equals: the first is the first to go.
+    by_tip: BTreeSet<(u128, Reverse<u64>, B256)>,
+    bytes: usize,
+    ready: usize,
+    arrivals: u64,
+    dropped: HashMap<B256, String>,
+    dropped_order: VecDeque<B256>,
+}
+
+impl Pool {
+    /// Opens the pool; local transactions of the journal that are still valid wait again.
+    ///
+    /// # Errors
+    /// If the journal cannot be read or written.
+    pub fn open(config: Config, state: impl State) -> io::Result<Self> {
+        let (journal, records) = match &config.journal {
+            Some(path) => Journal::open(path).map(|(journal, records)| (Some(Mutex::new(journal)), records))?,
+            None => (None, Vec::new()),
+        };
+        let shared = Shared {
+            config,
+            state: Box::new(state),
+            waiting: Mutex::default(),
+            journal,
+            ready: watch::Sender::new(0),
+            pending: broadcast::Sender::new(PENDING_BACKLOG),
+        };
+        let pool = Self { shared: Arc::new(shared) };
+        let admitted = pool.admit_all(&records).into_iter().filter(Result::is_ok).count();
+        if !records.is_empty() {
+            tracing::info!(admitted, journalled = records.len(), "transactions of the journal wait again");
+        }
+        pool.rewrite_journal();
+        Ok(pool)
+    }
+
+    /// Takes one signed transaction from this node's own users and gives its hash.
+    ///
+    /// Recovers the sender on the calling thread: call it off the async threads.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    pub fn admit_local(&self, raw: &[u8]) -> Result<B256, Refusal> {
+        let hash = self.admit(raw)?;
+        if let Some(journal) = &self.shared.journal {
+            let pushed = journal.lock().push(raw);
+            match pushed {
+                Ok(false) => {}
+                Ok(true) => self.rewrite_journal(),
+                Err(error) => tracing::error!(%error, "transaction journal cannot be written: a restart loses {hash}"),
+            }
+        }
+        Ok(hash)
+    }
+
+    /// Takes one signed transaction that another node forwarded.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    pub fn admit(&self, raw: &[u8]) -> Result<B256, Refusal> {
+        let transaction = validate::decode(&self.shared.config, raw)?;
+        if self.contains(&transaction.hash) {
+            return Err(Refusal::AlreadyKnown);
+        }
+        let account =
+            self.shared.state.account(transaction.sender).map_err(|error| Refusal::State(error.to_string()))?;
+        if account.is_contract {
+            return Err(Refusal::NotEoa);
+        }
+        if account.balance < transaction.cost {
+            return Err(Refusal::Funds { balance: account.balance, cost: transaction.cost });
+        }
+        let hash = transaction.hash;
+        let mut waiting = self.shared.waiting.lock();
+        let became_ready = waiting.insert(&self.shared.config, transaction, &account)?;
+        let ready = waiting.ready;
+        drop(waiting);
+        self.shared.ready.send_replace(ready);
+        for hash in became_ready {
+            // No listener is no error.
+            let _ = self.shared.pending.send(hash);
+        }
+        Ok(hash)
+    }
+
+    /// As [`Self::admit`], several on all cores. A sender's transactions are taken in the given order.
+    pub fn admit_all(&self, raw: &[Bytes]) -> Vec<Result<B256, Refusal>> {
+        let decoded: Vec<_> = raw.par_iter().map(|raw| validate::decode(&self.shared.config, raw)).collect();
+        let mut results = Vec::with_capacity(decoded.len());
+        let mut became_ready = Vec::new();
+        let mut accounts: HashMap<Address, Account> = HashMap::new();
+        for transaction in decoded {
+            results.push(transaction.and_then(|transaction| {
+                let account = match accounts.get(&transaction.sender) {
+                    Some(account) => *account,
+                    None => {
+                        let read = self.shared.state.account(transaction.sender);
+                        let account = read.map_err(|error| Refusal::State(error.to_string()))?;
+                        accounts.insert(transaction.sender, account);
+                        account
+                    }
+                };
+                if account.is_contract {
+                    return Err(Refusal::NotEoa);
+                }
+                if account.balance < transaction.cost {
+                    return Err(Refusal::Funds { balance: account.balance, cost: transaction.cost });
+                }
+                let hash = transaction.hash;
+                let mut waiting = self.shared.waiting.lock();
+                became_ready.extend(waiting.insert(&self.shared.config, transaction, &account)?);
+                Ok(hash)
+            }));
+        }
+        let ready = self.shared.waiting.lock().ready;
+        self.shared.ready.send_replace(ready);
+        for hash in became_ready {
+            let _ = self.shared.pending.send(hash);
+        }
+        results
+    }
+
+    /// The ready transactions by preference at this base fee, as they are now.
+    pub fn best(&self, base_fee: u64) -> Best {
+        let waiting = self.shared.waiting.lock();
+        let queues = waiting.senders.iter().filter(|(_, sender)| sender.ready > 0);
+        let queues = queues.map(|(address, sender)| {
+            let entries: VecDeque<_> = sender.entries.values().take(sender.ready).cloned().collect();
+            (*address, entries)
+        });
+        Best::new(base_fee, queues.collect())
+    }
+
+    /// Removes a transaction that can never be included, and remembers why.
+    pub fn reject(&self, hash: B256, why: String) {
+        let mut waiting = self.shared.waiting.lock();
+        let Some(transaction) = waiting.by_hash.get(&hash).cloned() else { return };
+        waiting.remove(transaction.sender, transaction.nonce);
+        waiting.remember(self.shared.config.remembered_fates, hash, why);
+        let ready = waiting.ready;
+        drop(waiting);
+        self.shared.ready.send_replace(ready);
+    }
+
+    /// A block became final and its state readable: its senders' nonces move on.
+    pub fn on_final(&self, block: &RecoveredBlock) {
+        let senders: BTreeSet<Address> = block.senders().iter().copied().collect();
+        let included: HashSet<B256> = block.transactions().iter().map(|t| t.tx_hash()).collect();
+        let concerned: Vec<Address> = {
+            let waiting = self.shared.waiting.lock();
+            senders.into_iter().filter(|sender| waiting.senders.contains_key(sender)).collect()
+        };
+        let mut accounts = Vec::with_capacity(concerned.len());
+        for sender in concerned {
+            match self.shared.state.account(sender) {
+                Ok(account) => accounts.push((sender, account)),
+                // The build drops what has become invalid, so that nothing but memory is at stake.
+                Err(error) => tracing::warn!(%sender, %error, "pool cannot follow an account"),
+            }
+        }
+        let mut waiting = self.shared.waiting.lock();
+        for (sender, account) in accounts {
+            let remembered = self.shared.config.remembered_fates;
+            waiting.advance(sender, account.nonce, |hash| included.contains(hash), remembered);
+        }
+        let ready = waiting.ready;
+        drop(waiting);
+        self.shared.ready.send_replace(ready);
+    }
+
+    /// Whether the transaction waits.
+    pub fn contains(&self, hash: &B256) -> bool {
+        self.shared.waiting.lock().by_hash.contains_key(hash)
+    }
+
+    /// How many of these wait here.
+    pub fn count_waiting<'a>(&self, hashes: impl IntoIterator<Item = &'a B256>) -> usize {
+        let waiting = self.shared.waiting.lock();
+        hashes.into_iter().filter(|hash| waiting.by_hash.contains_key(*hash)).count()
+    }
+
+    /// A waiting transaction.
+    pub fn get(&self, hash: &B256) -> Option<Arc<PoolTransaction>> {
+        self.shared.waiting.lock().by_hash.get(hash).cloned()
+    }
+
+    /// What became of a transaction; `None` if the pool never took it, it was included, or it is long ago.
+    pub fn fate(&self, hash: &B256) -> Option<Fate> {
+        let waiting = self.shared.waiting.lock();
+        if waiting.by_hash.contains_key(hash) {
+            return Some(Fate::Waiting);
+        }
+        waiting.dropped.get(hash).cloned().map(Fate::Dropped)
+    }
+
+    /// The nonce after the sender's ready transactions; `None` if it has none ready.
+    pub fn next_nonce(&self, sender: &Address) -> Option<u64> {
+        let waiting = self.shared.waiting.lock();
+        waiting.senders.get(sender).filter(|s| s.ready > 0).map(|s| s.nonce.saturating_add(s.ready as u64))
+    }
+
+    /// How many wait.
+    pub fn counts(&self) -> Counts {
+        let waiting = self.shared.waiting.lock();
+        Counts { ready: waiting.ready, queued: waiting.by_hash.len() - waiting.ready, bytes: waiting.bytes }
+    }
+
+    /// All that wait (or only one sender's), by sender and nonce, each with whether it is ready.
+    pub fn content(&self, of: Option<Address>) -> Vec<(Arc<PoolTransaction>, bool)> {
+        let waiting = self.shared.waiting.lock();
+        let mut senders: Vec<_> = waiting.senders.iter().filter(|(a, _)| of.is_none_or(|of| of == **a)).collect();
+        senders.sort_unstable_by_key(|(address, _)| **address);
+        let entries = senders.into_iter().flat_map(|(_, sender)| {
+            sender.entries.values().enumerate().map(|(i, e)| (Arc::clone(&e.transaction), i < sender.ready))
+        });
+        entries.collect()
+    }
+
+    /// How many are ready, now and as it changes.
+    pub fn ready(&self) -> watch::Receiver<usize> {
+        self.shared.ready.subscribe()
+    }
+
+    /// Hashes of transactions as they become ready. A slow listener loses the oldest.
+    pub fn subscribe(&self) -> broadcast::Receiver<B256> {
+        self.shared.pending.subscribe()
+    }
+
+    fn rewrite_journal(&self) {
+        let Some(journal) = &self.shared.journal else { return };
+        let raw: Vec<Bytes> =
+            self.content(None).iter().map(|(t, _)| Bytes::from(t.transaction.encoded_2718())).collect();
+        if let Err(error) = journal.lock().rewrite(&raw) {
+            tracing::error!(%error, "transaction journal cannot be rewritten");
+        }
+    }
+}
+
+impl Waiting {
+    /// Puts a validated transaction in; gives the hashes that became ready by it.
+    fn insert(
+        &mut self,
+        config: &Config,
+        transaction: PoolTransaction,
+        account: &Account,
+    ) -> Result<Vec<B256>, Refusal> {
+        if self.by_hash.contains_key(&transaction.hash) {
+            return Err(Refusal::AlreadyKnown);
+        }
+        let (address, nonce) = (transaction.sender, transaction.nonce);
+        let known = self.senders.get(&address);
+        let next = known.map_or(account.nonce, |sender| sender.nonce.max(account.nonce));
+        if nonce < next {
+            return Err(Refusal::NonceTooLow { next, nonce });
+        }
+        let replaced = known.and_then(|sender| sender.entries.get(&nonce)).map(|e| Arc::clone(&e.transaction));
+        if let Some(old) = &replaced {
+            let enough = |new: u128, old: u128| {
+                new.saturating_mul(100) >= old.saturating_mul(100 + config.replacement_bump) && new > old
+            };
+            if !enough(transaction.max_fee(), old.max_fee()) || !enough(transaction.max_tip(), old.max_tip()) {
+                return Err(Refusal::Underpriced { bump: config.replacement_bump });
+            }
+        } else {
+            self.make_room(config, &transaction)?;
+        }
+        if let Some(old) = replaced {
+            self.remove(address, nonce);
+            self.remember(config.remembered_fates, old.hash, format!("replaced by {}", transaction.hash));
+        }
+        self.advance(address, next, |_| false, config.remembered_fates);
+        Ok(self.place(Arc::new(transaction), next))
+    }
+
+    /// Checks the limits for one more transaction and evicts a worse one where that makes room.
+    fn make_room(&mut self, config: &Config, new: &PoolTransaction) -> Result<(), Refusal> {
+        let last = self.senders.get(&new.sender).and_then(|s| s.entries.last_key_value());
+        let (count, last) = (self.senders.get(&new.sender).map_or(0, |s| s.entries.len()), last.map(|(n, _)| *n));
+        if count >= config.max_per_sender {
+            match last {
+                // It fills a gap: the furthest one gives way.
+                Some(last) if last > new.nonce => self.evict(new.sender, last, config.remembered_fates),
+                _ => return Err(Refusal::SenderLimit { count, limit: config.max_per_sender }),
+            }
+        }
+        while self.by_hash.len() >= config.max_transactions || self.bytes + new.size > config.max_bytes {
+            let Some((least, _, hash)) = self.by_tip.first().copied() else { break };
+            let victim = self.by_hash.get(&hash).map(|t| t.sender);
+            let tail = victim.and_then(|sender| {
+                let (nonce, _) = self.senders.get(&sender)?.entries.last_key_value()?;
+                Some((sender, *nonce))
+            });
+            match tail {
+                Some((sender, nonce)) if new.max_tip() > least && sender != new.sender => {
+                    self.evict(sender, nonce, config.remembered_fates);
+                }
+                _ => return Err(Refusal::Full { least }),
+            }
+        }
+        Ok(())
+    }
+
+    fn evict(&mut self, sender: Address, nonce: u64, remembered: usize) {
+        if let Some(transaction) = self.remove(sender, nonce) {
+            self.remember(remembered, transaction.hash, "evicted: the pool is full of better paid transactions".into());
+        }
+    }
+
+    fn place(&mut self, transaction: Arc<PoolTransaction>, next: u64) -> Vec<B256> {
+        self.arrivals += 1;
+        let arrival = self.arrivals;
+        self.bytes += transaction.size;
+        self.by_tip.insert((transaction.max_tip(), Reverse(arrival), transaction.hash));
+        self.by_hash.insert(transaction.hash, Arc::clone(&transaction));
+        let sender = self.senders.entry(transaction.sender).or_default();
+        sender.nonce = next;
+        let before = sender.ready;
+        sender.entries.insert(transaction.nonce, Entry { transaction, arrival });
+        sender.ready = sender.count_ready();
+        self.ready = self.ready - before + sender.ready;
+        let fresh = sender.entries.values().take(sender.ready).skip(before.min(sender.ready));
+        fresh.map(|entry| entry.transaction.hash).collect()
+    }
+
+    fn remove(&mut self, address: Address, nonce: u64) -> Option<Arc<PoolTransaction>> {
+        let sender = self.senders.get_mut(&address)?;
+        let entry = sender.entries.remove(&nonce)?;
+        let before = sender.ready;
+        sender.ready = sender.count_ready();
+        self.ready = self.ready - before + sender.ready;
+        if sender.entries.is_empty() {
+            self.senders.remove(&address);
+        }
+        let transaction = entry.transaction;
+        self.bytes -= transaction.size;
+        self.by_tip.remove(&(transaction.max_tip(), Reverse(entry.arrival), transaction.hash));
+        self.by_hash.remove(&transaction.hash);
+        Some(transaction)
+    }
+
+    /// The sender's next nonce is `next`: what is below leaves.
+    fn advance(&mut self, address: Address, next: u64, is_included: impl Fn(&B256) -> bool, remembered: usize) {
+        let Some(sender) = self.senders.get_mut(&address) else { return };
+        sender.nonce = sender.nonce.max(next);
+        let gone: Vec<u64> = sender.entries.range(..sender.nonce).map(|(nonce, _)| *nonce).collect();
+        let before = sender.ready;
+        sender.ready = sender.count_ready();
+        self.ready = self.ready - before + sender.ready;
+        for nonce in gone {
+            if let Some(transaction) = self.remove(address, nonce)
+                && !is_included(&transaction.hash)
+            {
+                self.remember(remembered, transaction.hash, format!("nonce {nonce} was used by another transaction"));
+            }
+        }
+    }
+
+    fn remember(&mut self, limit: usize, hash: B256, why: String) {
+        if self.dropped.insert(hash, why).is_none() {
+            self.dropped_order.push_back(hash);
+        }
+        while self.dropped_order.len() > limit {
+            if let Some(oldest) = self.dropped_order.pop_front() {
+                self.dropped.remove(&oldest);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+use super::*;
+use crate::StateError;
+use alloy::{
+    consensus::{SignableTransaction, TxEip1559, TxLegacy},
+    network::TxSignerSync,
+    primitives::{Signature, TxKind, U256},
+    signers::local::PrivateKeySigner,
+};
+use baton_primitives::{Block, Header, Transaction, block_body};
+use proptest::prelude::*;
+
+const CHAIN: u64 = 13_370;
+
+#[derive(Clone, Default)]
+struct Accounts(Arc<Mutex<HashMap<Address, Account>>>);
+
+impl State for Accounts {
+    fn account(&self, address: Address) -> Result<Account, StateError> {
+        Ok(self.0.lock().get(&address).copied().unwrap_or_default())
+    }
+}
+
+struct World {
+    pool: Pool,
+    accounts: Accounts,
+    signers: Vec<PrivateKeySigner>,
+}
+
+fn world(change: impl FnOnce(&mut Config)) -> World {
+    let accounts = Accounts::default();
+    let signers: Vec<_> = (1..=4u8).map(|i| PrivateKeySigner::from_bytes(&B256::repeat_byte(i)).unwrap()).collect();
+    for signer in &signers {
+        let rich = Account { balance: U256::from(10u128.pow(18)), ..Account::default() };
+        accounts.0.lock().insert(signer.address(), rich);
+    }
+    let mut config = Config::new(CHAIN, 30_000_000);
+    change(&mut config);
+    World { pool: Pool::open(config, accounts.clone()).unwrap(), accounts, signers }
+}
+
+fn signed(signer: &PrivateKeySigner, mut transaction: TxEip1559) -> Transaction {
+    let signature: Signature = signer.sign_transaction_sync(&mut transaction).unwrap();
+    Transaction::Eip1559(transaction.into_signed(signature))
+}
+
+fn transfer(nonce: u64, tip: u128) -> TxEip1559 {
+    TxEip1559 {
+        chain_id: CHAIN,
+        nonce,
+        gas_limit: 21_000,
+        max_fee_per_gas: 1_000 + tip,
+        max_priority_fee_per_gas: tip,
+        to: TxKind::Call(Address::ZERO),
+        value: U256::from(1),
+        ..TxEip1559::default()
+    }
+}
+
+impl World {
+    fn send(&self, signer: usize, transaction: TxEip1559) -> Result<B256, Refusal> {
+        self.pool.admit_local(&signed(&self.signers[signer], transaction).encoded_2718())
+    }
+
+    fn order(&self) -> Vec<(usize, u64)> {
+        let position = |sender| self.signers.iter().position(|s| s.address() == sender).unwrap();
+        self.pool.best(100).map(|t| (position(t.sender), t.nonce)).collect()
+    }
+
+    fn include(&self, transactions: Vec<Transaction>) {
+        let block = Block { header: Header::default(), body: block_body(transactions) };
+        let block = RecoveredBlock::recover(block).unwrap();
+        for sender in block.senders() {
+            self.accounts.0.lock().get_mut(sender).unwrap().nonce += 1;
+        }
+        self.pool.on_final(&block);
+    }
+}
+
+#[test]
+fn higher_tips_come_first_and_a_senders_nonces_in_order() {
+    let world = world(|_| {});
+    world.send(0, transfer(0, 5)).unwrap();
+    world.send(0, transfer(1, 90)).unwrap();
+    world.send(1, transfer(0, 10)).unwrap();
+    world.send(2, transfer(0, 10)).unwrap();
+    assert_eq!(world.order(), vec![(1, 0), (2, 0), (0, 0), (0, 1)]);
+}
+
+#[test]
+fn a_transaction_behind_a_gap_waits_until_the_gap_is_filled() {
+    let world = world(|_| {});
+    world.send(0, transfer(1, 5)).unwrap();
+    assert_eq!((world.order(), world.pool.counts().queued), (vec![], 1));
+    let mut pending = world.pool.subscribe();
+    world.send(0, transfer(0, 5)).unwrap();
+    assert_eq!(world.order(), vec![(0, 0), (0, 1)]);
+    assert_eq!(world.pool.next_nonce(&world.signers[0].address()), Some(2));
+    assert!(pending.try_recv().is_ok() && pending.try_recv().is_ok() && pending.try_recv().is_err());
+}
+
+#[test]
+fn a_fee_cap_below_the_base_fee_blocks_the_senders_later_transactions() {
+    let world = world(|_| {});
+    world.send(0, TxEip1559 { max_fee_per_gas: 50, max_priority_fee_per_gas: 50, ..transfer(0, 0) }).unwrap();
+    world.send(0, transfer(1, 5)).unwrap();
+    assert_eq!(world.order(), vec![]);
+}
+
+#[test]
+fn a_replacement_must_pay_ten_percent_more_on_both_caps() {
+    let world = world(|_| {});
+    let first = world.send(0, transfer(0, 100)).unwrap();
+    assert_eq!(world.send(0, transfer(0, 105)), Err(Refusal::Underpriced { bump: 10 }));
+    let better = TxEip1559 { max_fee_per_gas: 1_210, max_priority_fee_per_gas: 110, ..transfer(0, 0) };
+    let second = world.send(0, better).unwrap();
+    assert_eq!(world.pool.counts().ready, 1);
+    assert_eq!(world.pool.fate(&first), Some(Fate::Dropped(format!("replaced by {second}"))));
+}
+
+#[test]
+fn what_a_final_block_holds_leaves_and_what_it_overtook_has_a_fate() {
+    let world = world(|_| {});
+    let mine = signed(&world.signers[0], transfer(0, 5));
+    let hash = world.send(0, transfer(0, 5)).unwrap();
+    let overtaken = world.send(1, transfer(0, 5)).unwrap();
+    world.send(1, transfer(1, 5)).unwrap();
+    let other = signed(&world.signers[1], transfer(0, 77));
+    world.include(vec![mine, other]);
+    assert_eq!(world.order(), vec![(1, 1)]);
+    assert_eq!(world.pool.fate(&hash), None);
+    assert!(matches!(world.pool.fate(&overtaken), Some(Fate::Dropped(_))));
+    assert_eq!(world.send(0, transfer(0, 5)), Err(Refusal::NonceTooLow { next: 1, nonce: 0 }));
+}
+
+#[test]
+fn every_refusal_has_its_name() {
+    let world = world(|_| {});
+    let send = |t| world.send(3, t).unwrap_err();
+    assert!(matches!(send(TxEip1559 { chain_id: 1, ..transfer(0, 0) }), Refusal::ChainId { have: 1, want: CHAIN }));
+    assert!(matches!(
+        send(TxEip1559 { gas_limit: 20_999, ..transfer(0, 0) }),
+        Refusal::IntrinsicGas { need: 21_000, .. }
+    ));
+    assert!(matches!(send(TxEip1559 { gas_limit: 30_000_001, ..transfer(0, 0) }), Refusal::GasLimit { .. }));
+    assert!(matches!(send(TxEip1559 { gas_limit: 20_000_000, ..transfer(0, 0) }), Refusal::TransactionGas { .. }));
+    assert!(matches!(
+        send(TxEip1559 { max_priority_fee_per_gas: 2_000, ..transfer(0, 0) }),
+        Refusal::TipAboveFee { .. }
+    ));
+    assert!(matches!(send(TxEip1559 { value: U256::MAX, ..transfer(0, 0) }), Refusal::Funds { .. }));
+    assert!(matches!(
+        send(TxEip1559 { input: vec![0; 131_100].into(), gas_limit: 10_000_000, ..transfer(0, 0) }),
+        Refusal::Size { .. }
+    ));
+    assert_eq!(world.pool.admit(&[]), Err(Refusal::Decode("empty transaction bytes".into())));
+    assert_eq!(world.pool.admit(&[3, 1, 2]), Err(Refusal::Type(3)));
+    assert_eq!(world.pool.admit(&[0x7e, 1, 2]), Err(Refusal::Type(0x7e)));
+    let mut unprotected = TxLegacy { gas_limit: 21_000, to: TxKind::Call(Address::ZERO), ..TxLegacy::default() };
+    let signature = world.signers[0].sign_transaction_sync(&mut unprotected).unwrap();
+    let unprotected = Transaction::Legacy(unprotected.into_signed(signature));
+    assert_eq!(world.pool.admit(&unprotected.encoded_2718()), Err(Refusal::Unprotected));
+    world.accounts.0.lock().get_mut(&world.signers[2].address()).unwrap().is_contract = true;
+    assert_eq!(world.send(2, transfer(0, 1)), Err(Refusal::NotEoa));
+    world.send(0, transfer(0, 1)).unwrap();
+    assert_eq!(world.send(0, transfer(0, 1)), Err(Refusal::AlreadyKnown));
+}
+
+#[test]
+fn a_sender_may_fill_its_slots_and_no_more() {
+    let world = world(|config| config.max_per_sender = 3);
+    for nonce in [0, 1, 3] {
+        world.send(0, transfer(nonce, 1)).unwrap();
+    }
+    assert_eq!(world.send(0, transfer(4, 1)), Err(Refusal::SenderLimit { count: 3, limit: 3 }));
+    world.send(0, transfer(2, 1)).unwrap();
+    assert_eq!(world.order(), vec![(0, 0), (0, 1), (0, 2)]);
+}
+
+#[test]
+fn a_full_pool_lets_the_worst_paid_go_for_a_better_one_only() {
+    let world = world(|config| config.max_transactions = 2);
+    let worst = world.send(0, transfer(0, 1)).unwrap();
+    world.send(1, transfer(0, 5)).unwrap();
+    assert_eq!(world.send(2, transfer(0, 1)), Err(Refusal::Full { least: 1 }));
+    world.send(2, transfer(0, 2)).unwrap();
+    assert_eq!(world.order(), vec![(1, 0), (2, 0)]);
+    assert!(matches!(world.pool.fate(&worst), Some(Fate::Dropped(_))));
+}
+
+#[test]
+fn local_transactions_survive_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = directory.path().join("transactions");
+    let world = world(|config| config.journal = Some(journal.clone()));
+    let hash = world.send(0, transfer(0, 1)).unwrap();
+    let config = Config { journal: Some(journal), ..Config::new(CHAIN, 30_000_000) };
+    drop(world.pool);
+    let reopened = Pool::open(config, world.accounts.clone()).unwrap();
+    assert_eq!(reopened.fate(&hash), Some(Fate::Waiting));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// After any sequence of admissions and inclusions the totals equal a recount, and the order holds.
+    #[test]
+    fn totals_equal_a_recount(steps in prop::collection::vec((0..4usize, 0..6u64, 1..40u128, prop::bool::weighted(0.2)), 1..80)) {
+        let world = world(|config| { config.max_transactions = 12; config.max_per_sender = 5; });
+        for (signer, nonce, tip, include) in steps {
+            if include {
+                let first = world.pool.best(100).next();
+                if let Some(first) = first {
+                    world.include(vec![first.transaction.as_ref().clone()]);
+                }
+            } else {
+                let _ = world.send(signer, transfer(nonce, tip));
+            }
+            let waiting = world.pool.shared.waiting.lock();
+            let entries: usize = waiting.senders.values().map(|s| s.entries.len()).sum();
+            prop_assert_eq!(entries, waiting.by_hash.len());
+            prop_assert_eq!(entries, waiting.by_tip.len());
+            prop_assert!(entries <= 12);
+            prop_assert_eq!(waiting.ready, waiting.senders.values().map(Sender::count_ready).sum::<usize>());
+            prop_assert_eq!(waiting.bytes, waiting.by_hash.values().map(|t| t.size).sum::<usize>());
+            drop(waiting);
+            let mut last: HashMap<usize, u64> = HashMap::new();
+            for (sender, nonce) in world.order() {
+                prop_assert!(last.insert(sender, nonce).is_none_or(|before| before + 1 == nonce));
+            }
+        }
+    }
+}
