@@ -1,0 +1,496 @@
+//! Events of an L1 block, as rows.
+
+use super::*;
+use crate::{
+    IndexerError,
+    abi::{BatchInbox, Portal, RevenueShare, SequencerPool, Staking},
+    table::{Cell, Rows},
+};
+use alloy::{
+    primitives::{Address, B256, Log, LogData, U256, keccak256},
+    sol_types::SolEventInterface,
+};
+use baton_bindings::Addresses;
+use baton_primitives::{Deposit, Performance};
+
+/// What the posting transaction of a batch used of L1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PostingCost {
+    pub(crate) gas_used: u64,
+    pub(crate) gas_price: u128,
+    pub(crate) blob_gas_used: u64,
+    pub(crate) blob_gas_price: u128,
+}
+
+/// One event of a Baton contract.
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    pub(crate) index: u64,
+    pub(crate) transaction: B256,
+    pub(crate) log: Log<LogData>,
+    /// For a `BatchPosted`: from the receipt of its transaction.
+    pub(crate) cost: Option<PostingCost>,
+}
+
+/// One L1 block with the events of Baton's contracts, in order.
+#[derive(Clone, Debug)]
+pub(crate) struct L1Block {
+    pub(crate) number: u64,
+    pub(crate) hash: B256,
+    pub(crate) parent: B256,
+    pub(crate) timestamp: u64,
+    pub(crate) events: Vec<Event>,
+}
+
+/// Whether this log is one whose transaction's receipt is needed.
+pub(crate) fn is_batch(inbox: Address, address: Address, topic: Option<&B256>) -> bool {
+    use alloy::sol_types::SolEvent;
+    address == inbox && topic == Some(&BatchInbox::BatchPosted::SIGNATURE_HASH)
+}
+
+/// All rows of one L1 block.
+pub(crate) fn rows(block: &L1Block, contracts: &Addresses) -> Result<Rows, IndexerError> {
+    let mut rows = Rows::default();
+    rows.push(
+        &L1_BLOCKS,
+        [Cell::int(block.number)?, block.hash.into(), block.parent.into(), Cell::seconds(block.timestamp)?],
+    );
+    for event in &block.events {
+        let key = Key { block: block.number, hash: block.hash, index: event.index };
+        let (contract, name) = decode(key, event, contracts, &mut rows)?;
+        rows.push(&L1_EVENTS, [key.block()?, key.index()?, event.transaction.into(), contract.into(), name.into()]);
+    }
+    Ok(rows)
+}
+
+/// Where an event is.
+#[derive(Clone, Copy)]
+struct Key {
+    block: u64,
+    hash: B256,
+    index: u64,
+}
+
+impl Key {
+    fn block(self) -> Result<Cell, IndexerError> {
+        Cell::int(self.block)
+    }
+    fn index(self) -> Result<Cell, IndexerError> {
+        Cell::int(self.index)
+    }
+}
+
+/// The name of an event that this release does not know (the contracts are immutable, so it is a foreign one).
+const UNKNOWN: &str = "unknown";
+
+fn decode(
+    key: Key,
+    event: &Event,
+    contracts: &Addresses,
+    rows: &mut Rows,
+) -> Result<(&'static str, &'static str), IndexerError> {
+    let log = &event.log;
+    let unknown = |contract| {
+        tracing::warn!(block = key.block, index = key.index, contract, "an event that this release does not know");
+        Ok((contract, UNKNOWN))
+    };
+    let address = log.address;
+    if address == contracts.staking {
+        let Ok(event) = Staking::StakingEvents::decode_log(log) else { return unknown("Staking") };
+        Ok(("Staking", staking(key, event.data, rows)?))
+    } else if address == contracts.pool {
+        let Ok(event) = SequencerPool::SequencerPoolEvents::decode_log(log) else { return unknown("SequencerPool") };
+        Ok(("SequencerPool", pool(key, event.data, rows)?))
+    } else if address == contracts.inbox {
+        let Ok(decoded) = BatchInbox::BatchInboxEvents::decode_log(log) else { return unknown("BatchInbox") };
+        Ok(("BatchInbox", inbox(key, decoded.data, event.cost, rows)?))
+    } else if address == contracts.portal {
+        let Ok(event) = Portal::PortalEvents::decode_log(log) else { return unknown("Portal") };
+        Ok(("Portal", portal(key, event.data, rows)?))
+    } else {
+        let Ok(event) = RevenueShare::RevenueShareEvents::decode_log(log) else { return unknown("RevenueShare") };
+        Ok(("RevenueShare", revenue(key, event.data, rows)?))
+    }
+}
+
+fn staking(key: Key, event: Staking::StakingEvents, rows: &mut Rows) -> Result<&'static str, IndexerError> {
+    use Staking::StakingEvents as E;
+    let (block, index) = (key.block()?, key.index()?);
+    let stake_change =
+        |kind: &str, id: u64, account: Address, own: bool, amount: u128, after: [u128; 3], period: u64| {
+            let [account_shares, stake, shares] = after.map(Cell::from);
+            Ok::<_, IndexerError>([
+                block.clone(),
+                index.clone(),
+                kind.into(),
+                Cell::int(id)?,
+                account.into(),
+                own.into(),
+                amount.into(),
+                account_shares,
+                stake,
+                shares,
+                Cell::int(period)?,
+            ])
+        };
+    Ok(match event {
+        E::SequencerCreated(e) => {
+            let row = [block, index, Cell::int(e.id)?, e.owner.into(), e.commission.into(), e.maxCommission.into()];
+            rows.push(&SEQUENCER_CREATIONS, row);
+            "SequencerCreated"
+        }
+        E::Bonded(e) => {
+            let after = [e.selfShares, e.stake, e.shares];
+            rows.push(&STAKE_CHANGES, stake_change("bonded", e.id, e.owner, true, e.amount, after, e.period)?);
+            "Bonded"
+        }
+        E::Delegated(e) => {
+            let after = [e.accountShares, e.stake, e.shares];
+            rows.push(&STAKE_CHANGES, stake_change("delegated", e.id, e.account, false, e.amount, after, e.period)?);
+            "Delegated"
+        }
+        E::ExitRequested(e) => {
+            let after = [e.accountShares, e.stake, e.shares];
+            let row = stake_change("exit_requested", e.id, e.account, e.selfStake, e.amount, after, e.period)?;
+            rows.push(&STAKE_CHANGES, row);
+            rows.push(
+                &EXITS,
+                [
+                    block,
+                    index,
+                    Cell::int(e.exitId)?,
+                    Cell::int(e.id)?,
+                    e.account.into(),
+                    e.selfStake.into(),
+                    e.amount.into(),
+                    Cell::seconds(e.readyAt)?,
+                ],
+            );
+            "ExitRequested"
+        }
+        E::ExitFinished(e) => {
+            let row = [block, index, Cell::int(e.exitId)?, Cell::int(e.id)?, e.account.into(), e.amount.into()];
+            rows.push(&EXIT_PAYMENTS, row);
+            "ExitFinished"
+        }
+        E::CommissionSet(e) => {
+            rows.push(&COMMISSION_CHANGES, [block, index, Cell::int(e.id)?, e.commission.into(), Cell::int(e.period)?]);
+            "CommissionSet"
+        }
+        E::Slashed(e) => {
+            let none = Cell::Null;
+            let row = [
+                block.clone(),
+                index.clone(),
+                "slashed".into(),
+                Cell::int(e.id)?,
+                none.clone(),
+                none.clone(),
+                e.amount.into(),
+                none.clone(),
+                e.stake.into(),
+                none.clone(),
+                none,
+            ];
+            rows.push(&STAKE_CHANGES, row);
+            let (id, snapshot) = (Cell::int(e.id)?, Cell::int(e.snapshot)?);
+            rows.push(&SLASHES, [block, index, id, snapshot, e.amount.into(), e.unbondingAmount.into()]);
+            "Slashed"
+        }
+        E::Rolled(e) => {
+            rows.push(&PERIODS, [block, index, Cell::int(e.period)?]);
+            "Rolled"
+        }
+    })
+}
+
+fn pool(key: Key, event: SequencerPool::SequencerPoolEvents, rows: &mut Rows) -> Result<&'static str, IndexerError> {
+    use SequencerPool::SequencerPoolEvents as E;
+    let (block, index) = (key.block()?, key.index()?);
+    Ok(match event {
+        E::Registered(e) => {
+            let (operator, identity) = (e.operator.into(), e.identity.into());
+            let row =
+                [block, index, Cell::int(e.id)?, operator, identity, (&e.blsKey).into(), e.endpoint.as_str().into()];
+            rows.push(&REGISTRATIONS, row);
+            "Registered"
+        }
+        E::Activated(e) => {
+            let (nonce, period) = (Cell::int(e.nonce)?, Cell::int(e.period)?);
+            let row = [block, index, Cell::int(e.id)?, "activated".into(), Cell::Null, nonce, period, Cell::Null];
+            rows.push(&MEMBERSHIP_CHANGES, row);
+            "Activated"
+        }
+        E::Deactivated(e) => {
+            let reason = match e.reason.into() {
+                0u8 => "owner",
+                1 => "stake",
+                2 => "replaced",
+                3 => "jail",
+                _ => UNKNOWN,
+            };
+            let period = Cell::int(e.period)?;
+            let row =
+                [block, index, Cell::int(e.id)?, "deactivated".into(), reason.into(), Cell::Null, period, Cell::Null];
+            rows.push(&MEMBERSHIP_CHANGES, row);
+            "Deactivated"
+        }
+        E::Jailed(e) => {
+            let none = Cell::Null;
+            let until = Cell::seconds(e.until)?;
+            let row = [block, index, Cell::int(e.id)?, "jailed".into(), none.clone(), none.clone(), none, until];
+            rows.push(&MEMBERSHIP_CHANGES, row);
+            "Jailed"
+        }
+        E::SnapshotTaken(e) => {
+            let members = e.members.iter().zip(&e.stakes).zip(&e.shares).zip(&e.commissions);
+            for (position, (((sequencer, stake), shares), commission)) in (0..).zip(members) {
+                let row = [
+                    block.clone(),
+                    index.clone(),
+                    Cell::int(e.id)?,
+                    Cell::Int(position),
+                    Cell::int(*sequencer)?,
+                    (*stake).into(),
+                    (*shares).into(),
+                    (*commission).into(),
+                ];
+                rows.push(&SNAPSHOT_MEMBERS, row);
+            }
+            let (taken, members) = (Cell::int(e.takenBlock)?, Cell::int(e.members.len() as u64)?);
+            rows.push(&SNAPSHOTS, [block, index, Cell::int(e.id)?, taken, e.totalStake.into(), members]);
+            "SnapshotTaken"
+        }
+        E::SnapshotSealed(e) => {
+            rows.push(&SNAPSHOT_SEALS, [block, index, Cell::int(e.id)?, Cell::int(e.sealBlock)?, e.seed.into()]);
+            "SnapshotSealed"
+        }
+    })
+}
+
+fn inbox(
+    key: Key,
+    event: BatchInbox::BatchInboxEvents,
+    cost: Option<PostingCost>,
+    rows: &mut Rows,
+) -> Result<&'static str, IndexerError> {
+    use BatchInbox::BatchInboxEvents as E;
+    let (block, index) = (key.block()?, key.index()?);
+    Ok(match event {
+        E::Started(e) => {
+            let row = [
+                block,
+                index,
+                e.blockHash.into(),
+                e.stateRoot.into(),
+                Cell::seconds(e.timestamp)?,
+                Cell::int(e.originNumber)?,
+                e.originHash.into(),
+                e.supply.into(),
+            ];
+            rows.push(&STARTS, row);
+            "Started"
+        }
+        E::BatchPosted(e) => {
+            batch(key, &e, cost, rows)?;
+            "BatchPosted"
+        }
+        E::BatchData(e) => {
+            let (bytes, hash) = (Cell::int(e.data.len() as u64)?, keccak256(&e.data).into());
+            rows.push(&BATCH_DATA, [block, index, Cell::int(e.index)?, bytes, hash]);
+            "BatchData"
+        }
+        E::EpochOpened(e) => {
+            let (epoch, snapshot) = (Cell::int(e.epoch)?, Cell::int(e.snapshot)?);
+            rows.push(&EPOCH_OPENINGS, [block, index, epoch, snapshot, Cell::int(e.firstHeight)?]);
+            "EpochOpened"
+        }
+        E::DutyMissed(e) => {
+            let row = [block, index, Cell::int(e.index)?, Cell::int(e.sequencer)?, e.poster.into()];
+            rows.push(&DUTY_MISSES, row);
+            "DutyMissed"
+        }
+    })
+}
+
+fn batch(
+    key: Key,
+    e: &BatchInbox::BatchPosted,
+    cost: Option<PostingCost>,
+    rows: &mut Rows,
+) -> Result<(), IndexerError> {
+    let (block, index) = (key.block()?, key.index()?);
+    let Some(cost) = cost else {
+        return Err(IndexerError::Inconsistent {
+            endpoint: "L1".into(),
+            number: key.block,
+            what: format!("the transaction that posted batch {} has no receipt", e.index),
+        });
+    };
+    let core = &e.core;
+    for (position, hash) in (0..).zip(&e.blobHashes) {
+        let row = [block.clone(), index.clone(), Cell::int(e.index)?, Cell::Int(position), (*hash).into()];
+        rows.push(&BATCH_BLOBS, row);
+    }
+    if let (true, Ok(performance)) = (core.closing, Performance::from_bytes(&e.performance)) {
+        for (position, member) in (0..).zip(&performance.0) {
+            let row = [
+                block.clone(),
+                index.clone(),
+                Cell::int(core.epoch)?,
+                Cell::int(core.snapshot)?,
+                Cell::Int(position),
+                member.blocks_led.into(),
+                member.terms_missed.into(),
+            ];
+            rows.push(&PERFORMANCES, row);
+        }
+    }
+    let lane = if e.blobHashes.is_empty() { "calldata" } else { "blobs" };
+    let signer_count = i64::try_from(e.signers.count_ones()).unwrap_or_default();
+    rows.push(
+        &BATCHES,
+        [
+            block,
+            index,
+            Cell::int(e.index)?,
+            e.coreHash.into(),
+            e.poster.into(),
+            core.version.into(),
+            Cell::int(core.generation)?,
+            core.previous.into(),
+            Cell::int(core.epoch)?,
+            Cell::int(core.snapshot)?,
+            Cell::int(core.firstHeight)?,
+            Cell::int(core.lastHeight)?,
+            Cell::int(core.lastView)?,
+            core.lastBlock.into(),
+            Cell::seconds(core.lastTimestamp)?,
+            core.stateRoot.into(),
+            Cell::int(core.originNumber)?,
+            core.originHash.into(),
+            Cell::int(core.deposits)?,
+            core.withdrawalsRoot.into(),
+            core.closing.into(),
+            core.fees.into(),
+            core.performance.into(),
+            Cell::int(core.nextSnapshot)?,
+            e.dataHash.into(),
+            lane.into(),
+            Cell::int(e.blobHashes.len() as u64)?,
+            e.signers.into(),
+            Cell::Int(signer_count),
+            Cell::int(cost.gas_used)?,
+            cost.gas_price.into(),
+            Cell::int(cost.blob_gas_used)?,
+            cost.blob_gas_price.into(),
+        ],
+    );
+    Ok(())
+}
+
+fn portal(key: Key, event: Portal::PortalEvents, rows: &mut Rows) -> Result<&'static str, IndexerError> {
+    use Portal::PortalEvents as E;
+    let (block, index) = (key.block()?, key.index()?);
+    Ok(match event {
+        E::Deposited(e) => {
+            let deposit = Deposit {
+                index: e.index,
+                l1_hash: key.hash,
+                from: e.from,
+                to: (!e.creation).then_some(e.to),
+                mint: u128::try_from(e.mint)
+                    .map_err(|_| IndexerError::Range { what: "mint of deposit", value: e.index })?,
+                value: e.value,
+                gas: e.gas,
+                data: e.data.clone(),
+            };
+            let row = [
+                block,
+                index,
+                Cell::int(e.index)?,
+                e.from.into(),
+                deposit.to.into(),
+                e.mint.into(),
+                e.value.into(),
+                Cell::int(e.gas)?,
+                (&e.data).into(),
+                deposit.transaction().tx_hash().into(),
+            ];
+            rows.push(&DEPOSITS, row);
+            "Deposited"
+        }
+        E::RootSet(e) => {
+            let (root, batch, open) = (Cell::int(e.rootId)?, Cell::int(e.batch)?, Cell::int(e.openBlock)?);
+            rows.push(&MESSAGE_ROOTS, [block, index, root, batch, e.root.into(), open]);
+            "RootSet"
+        }
+        E::Withdrawn(e) => {
+            let (sender, target) = (e.sender.into(), e.target.into());
+            let row = [block, index, e.id.into(), sender, target, e.nonce.into(), e.value.into(), e.success.into()];
+            rows.push(&WITHDRAWALS, row);
+            "Withdrawn"
+        }
+        E::FeesPaid(e) => {
+            rows.push(&PORTAL_PAYMENTS, [block, index, "fees_paid".into(), e.fees.into()]);
+            "FeesPaid"
+        }
+        E::Funded(e) => {
+            rows.push(&PORTAL_PAYMENTS, [block, index, "funded".into(), e.value.into()]);
+            "Funded"
+        }
+    })
+}
+
+fn revenue(key: Key, event: RevenueShare::RevenueShareEvents, rows: &mut Rows) -> Result<&'static str, IndexerError> {
+    use RevenueShare::RevenueShareEvents as E;
+    let (block, index) = (key.block()?, key.index()?);
+    Ok(match event {
+        E::DebtAdded(e) => {
+            let (debt, batch) = (Cell::int(e.debtId)?, Cell::int(e.batch)?);
+            rows.push(&DEBTS, [block, index, debt, batch, e.poster.into(), e.amount.into(), e.totalDebts.into()]);
+            "DebtAdded"
+        }
+        E::EpochClosed(e) => {
+            let amounts: [U256; 6] = [e.fees, e.debtsPaid, e.treasury, e.producers, e.attesters, e.carry];
+            let [fees, debts, treasury, producers, attesters, carry] = amounts.map(Cell::from);
+            let (epoch, snapshot) = (Cell::int(e.epoch)?, Cell::int(e.snapshot)?);
+            let row = [block, index, epoch, snapshot, fees, debts, treasury, producers, attesters, carry];
+            rows.push(&EPOCH_CLOSINGS, row);
+            "EpochClosed"
+        }
+        E::Credited(e) => {
+            let members = e.sequencers.iter().zip(&e.producer).zip(&e.attester).zip(&e.commission).zip(&e.index);
+            for (position, ((((sequencer, producer), attester), commission), share_index)) in (0..).zip(members) {
+                let row = [
+                    block.clone(),
+                    index.clone(),
+                    Cell::int(e.epoch)?,
+                    Cell::Int(position),
+                    Cell::int(*sequencer)?,
+                    (*producer).into(),
+                    (*attester).into(),
+                    (*commission).into(),
+                    (*share_index).into(),
+                ];
+                rows.push(&INCOMES, row);
+            }
+            "Credited"
+        }
+        E::Claimed(e) => {
+            let (account, receiver) = (e.account.into(), e.receiver.into());
+            let row = [block, index, Cell::int(e.sequencer)?, account, receiver, e.owner.into(), e.amount.into()];
+            rows.push(&CLAIMS, row);
+            "Claimed"
+        }
+        E::DebtClaimed(e) => {
+            let row = [block, index, Cell::int(e.debtId)?, e.poster.into(), e.amount.into(), e.full.into()];
+            rows.push(&DEBT_CLAIMS, row);
+            "DebtClaimed"
+        }
+        E::TreasuryClaimed(e) => {
+            rows.push(&TREASURY_CLAIMS, [block, index, e.treasury.into(), e.amount.into()]);
+            "TreasuryClaimed"
+        }
+    })
+}
