@@ -32,6 +32,23 @@ struct Log {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Run the whole system on this machine: L1, sequencers, follower, index, API, page.
+    Devnet(Box<crate::devnet::DevnetFlags>),
+    /// Deploy the contracts.
+    Deploy(verbs::deploy::Deploy),
+    /// Start the deployed chain with its founding set.
+    Start(verbs::deploy::Start),
+    #[command(flatten)]
+    Stake(verbs::stake::StakeVerb),
+    /// Show every sequencer.
+    Sequencers(verbs::set::Sequencers),
+    /// Show who leads which term.
+    #[command(visible_alias = "leader")]
+    Duties(verbs::set::Duties),
+    /// Check an installation and say how to mend it.
+    Doctor(Box<verbs::doctor::Doctor>),
+    /// Measure transfers per second and time to finality, side by side with Anvil.
+    Bench(verbs::bench::Bench),
     /// Show the settings in force and where each comes from.
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -67,7 +84,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
                 return if usage.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
             }
             Err(error) => {
-                eprintln!("error: {error:#}");
+                eprintln!("error: {}", chain_text(&error));
                 return ExitCode::from(2);
             }
         },
@@ -76,10 +93,23 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     match run(parsed) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", chain_text(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error and its causes on one line, without those whose text an earlier one has in it.
+fn chain_text(error: &eyre::Report) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// The arguments as understood, with the settings' sources.
@@ -89,9 +119,12 @@ struct Parsed {
 }
 
 fn parse(arguments: &[OsString]) -> Result<Parsed> {
-    let file = FileValues::find(arguments)?;
     let mut command = App::command();
-    if let Some(path) = verb_path(&command, arguments) {
+    let mut file = FileValues::default();
+    let path = verb_path(&command, arguments);
+    // Only long-running verbs read a file; `baton keys` must work whatever BATON_CONFIG names.
+    if subcommand(&command, &path).get_arguments().any(|a| a.get_long() == Some("config")) {
+        file = FileValues::find(arguments)?;
         let adjusted = file.apply(subcommand(&command, &path).clone())?;
         command = replace(command, &path, adjusted);
     }
@@ -101,7 +134,7 @@ fn parse(arguments: &[OsString]) -> Result<Parsed> {
 }
 
 /// Names of the verb and its sub-verb in the arguments.
-fn verb_path(command: &Command, arguments: &[OsString]) -> Option<Vec<String>> {
+fn verb_path(command: &Command, arguments: &[OsString]) -> Vec<String> {
     let mut path = Vec::new();
     let mut at = command;
     for argument in arguments.iter().skip(1) {
@@ -113,7 +146,7 @@ fn verb_path(command: &Command, arguments: &[OsString]) -> Option<Vec<String>> {
             at = next;
         }
     }
-    (!path.is_empty() && !at.has_subcommands()).then_some(path)
+    path
 }
 
 fn subcommand<'a>(command: &'a Command, path: &[String]) -> &'a Command {
@@ -150,6 +183,17 @@ fn run(parsed: Parsed) -> Result<ExitCode> {
 
 async fn dispatch(parsed: Parsed) -> Result<ExitCode> {
     match parsed.app.verb {
+        Verb::Devnet(flags) => Box::pin(crate::devnet::run(*flags)).await?,
+        Verb::Deploy(verb) => Box::pin(verbs::deploy::deploy(&verb)).await?,
+        Verb::Start(verb) => Box::pin(verbs::deploy::start(&verb)).await?,
+        Verb::Stake(verb) => Box::pin(verbs::stake::run(verb)).await?,
+        Verb::Sequencers(verb) => Box::pin(verbs::set::sequencers(&verb)).await?,
+        Verb::Duties(verb) => Box::pin(verbs::set::duties(&verb)).await?,
+        Verb::Doctor(verb) => Box::pin(verbs::doctor::run(&verb)).await?,
+        Verb::Bench(verb) => {
+            verbs::bench::announce(&verb);
+            Box::pin(verbs::bench::run(&verb)).await?;
+        }
         Verb::Config(ConfigVerb::Show(show)) => verbs::config::show(&show, &parsed.settings)?,
         Verb::Keys(verb) => verbs::keys::run(verb)?,
         Verb::Guard(Guard { command }) => {

@@ -9,6 +9,9 @@
 
 pub mod anvil;
 pub mod app;
+pub mod chain;
+pub mod devnet;
+pub mod founding;
 pub mod keys;
 pub mod load;
 pub mod output;

@@ -5,7 +5,7 @@
 //! ends, the pipe closes. `baton` verbs watch it with `--exit-on-stdin-close`; foreign programs run under `baton guard`.
 
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
 use std::{
@@ -171,6 +171,13 @@ impl Process {
         }
     }
 
+    /// The group holds the child and, under a guard, the program that it runs.
+    fn kill_group(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = killpg(self.id, Signal::SIGKILL);
+        }
+    }
+
     /// Asks it to end, and kills it if it has not after `grace`. Answers whether it ended by itself.
     pub async fn stop(&mut self, grace: Duration) -> bool {
         self.signal(Signal::SIGTERM);
@@ -182,11 +189,17 @@ impl Process {
         false
     }
 
-    /// Kills it (SIGKILL) and waits until it is gone.
+    /// Kills it and its group (SIGKILL), and waits until it is gone.
     pub async fn kill(&mut self) {
-        self.signal(Signal::SIGKILL);
+        self.kill_group();
         let _ = self.child.wait().await;
         self.stdin = None;
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill_group();
     }
 }
 
@@ -196,8 +209,8 @@ impl Process {
 /// # Errors
 /// If the program cannot be started.
 pub async fn guard(program: &Path, args: &[OsString], grace: Duration) -> io::Result<i32> {
-    let mut child =
-        Command::new(program).args(args).stdin(Stdio::null()).process_group(0).kill_on_drop(true).spawn()?;
+    // In our own group, so that killing the group ends both.
+    let mut child = Command::new(program).args(args).stdin(Stdio::null()).kill_on_drop(true).spawn()?;
     let id = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
     tokio::select! {
         status = child.wait() => return Ok(status?.code().unwrap_or(1)),

@@ -1,5 +1,11 @@
-//! One module a verb: its flags, what it does, what it prints.
+//! One module a verb, or a family of verbs: flags, what it does, what it prints.
 
+pub mod bench;
 pub mod config;
+pub mod deploy;
+pub mod doctor;
 pub mod keys;
+pub mod l1;
 pub mod node;
+pub mod set;
+pub mod stake;

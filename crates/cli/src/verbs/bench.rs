@@ -1,0 +1,188 @@
+//! `baton bench`: the same load against Anvil, one node and four, in one run.
+//!
+//! Each target is measured twice a round: saturated (as fast as answers come) for throughput, and paced for latency. The
+//! medians over the rounds are reported.
+
+use crate::{
+    anvil::{self, Anvil, AnvilOptions},
+    chain,
+    devnet::cluster::{Cluster, ClusterPlan, USERS},
+    load::{self, Report, Shape},
+    output::{Format, out},
+};
+use alloy::{primitives::utils::parse_ether, signers::local::PrivateKeySigner};
+use clap::Args;
+use eyre::{Result, WrapErr, ensure};
+use serde::Serialize;
+use std::{path::Path, time::Duration};
+use url::Url;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const GRACE: Duration = Duration::from_secs(8);
+
+/// `baton bench`.
+#[derive(Args, Debug)]
+pub struct Bench {
+    /// Transfers of one saturated measurement.
+    #[arg(long, default_value_t = 10_000)]
+    transfers: usize,
+    /// Transfers of one paced measurement.
+    #[arg(long, default_value_t = 500)]
+    paced_transfers: usize,
+    /// Transfers per second of the paced measurement.
+    #[arg(long, default_value_t = 100)]
+    rate: u32,
+    /// Sending accounts, each over its own connection.
+    #[arg(long, default_value_t = 8)]
+    lanes: usize,
+    /// Transfers in one HTTP request of the saturated measurement.
+    #[arg(long, default_value_t = 100)]
+    batch: usize,
+    /// Rounds; medians are reported.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// What is measured.
+    #[arg(long, value_delimiter = ',', default_value = "anvil,one,four")]
+    targets: Vec<Target>,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// What is measured.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Target {
+    /// Anvil, which mines each transaction at once.
+    Anvil,
+    /// A set of one node.
+    One,
+    /// A set of four nodes.
+    Four,
+}
+
+/// Medians of one target and load.
+#[derive(Debug, Serialize)]
+struct Row {
+    target: Target,
+    load: &'static str,
+    rounds: usize,
+    accepted_per_second: f64,
+    included_per_second: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    refused: usize,
+    missing: usize,
+    /// The first refusal's text.
+    refusal: Option<String>,
+}
+
+/// Measures every target and prints a table (Markdown) or JSON.
+///
+/// # Errors
+/// If a target does not start or an endpoint fails.
+pub async fn run(v: &Bench) -> Result<()> {
+    ensure!(v.rounds > 0 && v.lanes > 0 && v.lanes <= 16, "give at least one round and 1 to 16 lanes");
+    let home = tempfile::Builder::new().prefix("baton-bench-").tempdir()?;
+    let mut rows = Vec::new();
+    for target in &v.targets {
+        let dir = home.path().join(format!("{target:?}").to_lowercase());
+        std::fs::create_dir_all(&dir)?;
+        rows.extend(measure(v, *target, &dir).await.wrap_err_with(|| format!("{target:?}"))?);
+    }
+    v.format.print(&rows, |rows| markdown(rows))?;
+    Ok(())
+}
+
+async fn measure(v: &Bench, target: Target, dir: &Path) -> Result<Vec<Row>> {
+    let accounts = (0..u32::try_from(v.lanes)?).map(|i| Ok(anvil::account(USERS + i)?)).collect::<Result<Vec<_>>>()?;
+    let nodes = match target {
+        Target::Anvil => {
+            let options = AnvilOptions { block_time: None, ..AnvilOptions::default() };
+            let mut l1 = Anvil::start(dir, &options).await?;
+            let rows = rounds(v, target, &l1.url(), &l1.ws_url(), &accounts).await;
+            l1.process.stop(GRACE).await;
+            return rows;
+        }
+        Target::One => 1,
+        Target::Four => 4,
+    };
+    let plan = ClusterPlan { sequencers: nodes, log_filter: "warn".into(), ..ClusterPlan::new(dir) };
+    let cluster = Cluster::start(plan, |line| tracing::debug!("{line}")).await?;
+    let entry = &cluster.nodes[0].plan;
+    let (http, ws) = (entry.http(), entry.ws());
+    cluster.deposit(&accounts, parse_ether("1000")?).await?;
+    for account in &accounts {
+        chain::wait_balance(&ws, account.address(), parse_ether("1000")?, Duration::from_secs(60)).await?;
+    }
+    let rows = rounds(v, target, &http, &ws, &accounts).await;
+    cluster.stop(GRACE).await;
+    rows
+}
+
+async fn rounds(v: &Bench, target: Target, http: &Url, ws: &Url, accounts: &[PrivateKeySigner]) -> Result<Vec<Row>> {
+    let saturated = Shape { transfers: v.transfers, lanes: v.lanes, batch: v.batch, rate: None };
+    let paced = Shape { transfers: v.paced_transfers, lanes: v.lanes, batch: 1, rate: Some(v.rate) };
+    let mut rows = Vec::new();
+    for (name, shape) in [("saturated", saturated), ("paced", paced)] {
+        let mut reports = Vec::new();
+        for _ in 0..v.rounds {
+            reports.push(load::run(http, ws, accounts, &shape, PATIENCE).await?);
+        }
+        rows.push(medians(target, name, &reports));
+    }
+    Ok(rows)
+}
+
+fn medians(target: Target, load: &'static str, reports: &[Report]) -> Row {
+    let median = |value: fn(&Report) -> f64| {
+        let mut values: Vec<f64> = reports.iter().map(value).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    Row {
+        target,
+        load,
+        rounds: reports.len(),
+        accepted_per_second: median(|r| r.accepted_per_second),
+        included_per_second: median(|r| r.included_per_second),
+        p50_ms: median(|r| r.p50_ms),
+        p99_ms: median(|r| r.p99_ms),
+        refused: reports.iter().map(|r| r.refused).sum(),
+        missing: reports.iter().map(|r| r.accepted.saturating_sub(r.included)).sum(),
+        refusal: reports.iter().find_map(|r| r.refusal.clone()),
+    }
+}
+
+fn markdown(rows: &[Row]) -> String {
+    let mut text = String::from(
+        "| target | load | accepted/s | included/s | p50 ms | p99 ms | refused | missing | rounds |\n|---|---|---:|---:|---:|---:|---:|---:|---:|\n",
+    );
+    for r in rows {
+        text += &format!(
+            "| {:?} | {} | {:.0} | {:.0} | {:.1} | {:.1} | {} | {} | {} |\n",
+            r.target,
+            r.load,
+            r.accepted_per_second,
+            r.included_per_second,
+            r.p50_ms,
+            r.p99_ms,
+            r.refused,
+            r.missing,
+            r.rounds
+        );
+    }
+    for reason in rows.iter().filter_map(|r| r.refusal.as_ref()) {
+        text += &format!("\nfirst refusal: {reason}");
+    }
+    text
+}
+
+/// Says what is measured, for the log of a long run.
+pub fn announce(v: &Bench) {
+    if !v.format.json {
+        out(&format!(
+            "{} transfers in batches of {} (saturated), {} at {}/s (paced), {} lanes, {} rounds each",
+            v.transfers, v.batch, v.paced_transfers, v.rate, v.lanes, v.rounds
+        ));
+    }
+}
