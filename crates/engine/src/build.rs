@@ -2,10 +2,11 @@
 
 use crate::{
     engine::Engine,
-    error::{BlockFault, BuildError},
+    error::{BlockFault, BuildError, InvalidTransaction},
     evm::Failure,
     executed::ExecutedBlock,
     header::{check_fixed, check_system},
+    metrics,
     ports::TransactionSource,
     process::Process,
 };
@@ -68,6 +69,7 @@ impl Engine {
         source: &mut dyn TransactionSource,
         budget: Budget,
     ) -> Result<Arc<ExecutedBlock>, BuildError> {
+        let start = Instant::now();
         self.check_room().map_err(BuildError::TooManyUnfinalized)?;
         let parent = self.live_view(attributes.parent).ok_or(BuildError::UnknownParent(attributes.parent))?;
         let parameters = self.parameters();
@@ -96,6 +98,11 @@ impl Engine {
         while process.gas_left() >= LEAST_GAS && misfits < MAX_MISFITS && Instant::now() < budget.deadline {
             let Some(candidate) = source.next() else { break };
             let (transaction, sender) = (candidate.transaction, candidate.sender);
+            if transaction.is_deposit() {
+                // It would mint. Deposits come from L1 alone, through the attributes.
+                source.invalid(transaction.tx_hash(), sender, &InvalidTransaction::Type(0x7e));
+                continue;
+            }
             let size = encoded(&transaction);
             if bytes + size > most || alloy::consensus::Transaction::gas_limit(&*transaction) > process.gas_left() {
                 source.skip_sender(sender);
@@ -132,6 +139,8 @@ impl Engine {
         if !self.shared.tree.write().insert(executed.clone()) {
             return Err(BuildError::UnknownParent(attributes.parent));
         }
+        metrics::since("baton_engine_build_seconds", start);
+        metrics::executed(&executed);
         Ok(executed)
     }
 }

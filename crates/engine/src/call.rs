@@ -139,20 +139,24 @@ impl Engine {
         if let Some((why, output)) = fails(&first) {
             return Err(CallError::Fails { gas: high, why, output });
         }
-        let mut low = first.gas_used.saturating_sub(1);
-        // Most calls need what they use, refunds, and one 64th that calls hold back.
-        let guess = (first.gas_used + first.gas_refunded + 2_300).saturating_mul(64) / 63;
-        let mut middle = guess.clamp(low + 1, high);
+        let enough = |gas: u64| match simulation.clone().run(Some(gas), NoOpInspector) {
+            Ok((outcome, _)) => Ok(outcome.is_success()),
+            Err(CallError::Invalid(InvalidTransaction::IntrinsicGas { .. })) => Ok(false),
+            Err(error) => Err(error),
+        };
+        // No limit below what it spends before refunds can do; for most calls exactly that is enough.
+        let spent = (first.gas_used + first.gas_refunded).min(high);
+        if enough(spent)? {
+            return Ok(spent);
+        }
+        let mut low = spent;
+        // Else it is usually the stipend and the one 64th that calls hold back which are missing.
+        let mut middle = ((spent + 2_300).saturating_mul(64) / 63).clamp(low, high);
         while low + 1 < high {
             if (high - low).saturating_mul(200) < high.saturating_mul(3) {
                 break;
             }
-            let enough = match simulation.clone().run(Some(middle), NoOpInspector) {
-                Ok((outcome, _)) => outcome.is_success(),
-                Err(CallError::Invalid(InvalidTransaction::IntrinsicGas { .. })) => false,
-                Err(error) => return Err(error),
-            };
-            if enough {
+            if enough(middle)? {
                 high = middle;
             } else {
                 low = middle;

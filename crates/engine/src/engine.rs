@@ -6,12 +6,13 @@ use crate::{
     error::{FinalizeError, OpenError, ReadError, StoreError},
     executed::{ExecutedBlock, Receipt},
     genesis::execute_genesis,
+    metrics,
     state::{Base, Caches, StateView},
     store::{Outcome, Snapshot, Store},
     tree::Tree,
     trie::Trie,
 };
-use alloy::primitives::B256;
+use alloy::primitives::{B256, U256};
 use baton_primitives::{Header, Parameters, RecoveredBlock};
 use lru::LruCache;
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -19,6 +20,7 @@ use std::{
     collections::HashSet,
     num::NonZeroUsize,
     sync::{Arc, atomic::AtomicU64},
+    time::Instant,
 };
 
 /// Executes blocks and keeps the state. Clones share one state; every method may be called from any thread and blocks it
@@ -70,6 +72,14 @@ pub struct TransactionLocation {
     pub height: u64,
     /// Its position.
     pub index: usize,
+    /// Whether the block can be a parent or become final: it is executed or final.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn is_executed(&self, hash: &B256) -> Result<bool, StoreError> {
+        Ok(self.unfinalized(hash).is_some() || self.is_final(hash)?)
+    }
+
     /// Whether the block is final.
     pub is_final: bool,
 }
@@ -80,6 +90,7 @@ impl Engine {
     /// # Errors
     /// If the directory belongs to another chain or layout, is in use, or fails.
     pub fn open(config: Config) -> Result<Self, OpenError> {
+        metrics::describe();
         let genesis = execute_genesis(&config.genesis)?;
         let genesis_hash = genesis.hash();
         let store = Store::open(&config.path, config.database_cache_bytes, config.history_blocks, &genesis)?;
@@ -130,6 +141,14 @@ impl Engine {
     /// An executed block that is not final.
     pub fn unfinalized(&self, hash: &B256) -> Option<Arc<ExecutedBlock>> {
         self.shared.tree.read().get(hash).cloned()
+    }
+
+    /// Whether the block can be a parent or become final: it is executed or final.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn is_executed(&self, hash: &B256) -> Result<bool, StoreError> {
+        Ok(self.unfinalized(hash).is_some() || self.is_final(hash)?)
     }
 
     /// Whether the block is final.
@@ -308,6 +327,7 @@ impl Engine {
             });
         };
         let Some(top) = layers.first().cloned() else { return Ok(layers) };
+        let start = Instant::now();
         layers.reverse();
         let blocks: Vec<&ExecutedBlock> = layers.iter().map(AsRef::as_ref).collect();
         self.shared.store.commit(&blocks, base.oldest)?;
@@ -315,8 +335,31 @@ impl Engine {
         for block in &layers {
             self.shared.caches.values.advance(block.height(), &block.changes);
         }
-        self.shared.tree.write().finalize(Arc::new(base));
+        let unfinalized = {
+            let mut tree = self.shared.tree.write();
+            tree.finalize(Arc::new(base));
+            tree.len()
+        };
+        metrics::since("baton_engine_finalize_seconds", start);
+        metrics::tree(top.height(), unfinalized);
         Ok(layers)
+    }
+
+    /// The sum of all balances of the final state, wei: reads every account.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn supply(&self) -> Result<U256, StoreError> {
+        let accounts = self.base().snapshot.all_accounts()?;
+        Ok(accounts.iter().map(|(_, account, _)| account.balance).sum())
+    }
+
+    /// How many rows the history takes, for checks.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn history_rows(&self) -> Result<u64, StoreError> {
+        self.base().snapshot.history_rows()
     }
 
     /// Checks the whole final state against its root by an independent computation: slow, for `doctor` and tests.

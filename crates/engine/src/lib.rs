@@ -21,6 +21,7 @@ mod executed;
 mod fee;
 mod genesis;
 mod header;
+mod metrics;
 mod ports;
 mod process;
 mod proof;

@@ -6,6 +6,7 @@ use crate::{
     evm::Failure,
     executed::ExecutedBlock,
     header::{check_fixed, check_system, same_hash, same_number},
+    metrics,
     process::{Process, Processed},
     state::StateView,
     trie::Trie,
@@ -13,7 +14,10 @@ use crate::{
 use alloy::{consensus::proofs::calculate_transaction_root, primitives::B256, rlp::Encodable};
 use alloy_trie::root::ordered_trie_root_encoded;
 use baton_primitives::{RecoveredBlock, Transaction};
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 /// What a block must have that only its caller knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +55,7 @@ impl Engine {
             }
         };
         self.check_room().map_err(ExecuteError::TooManyUnfinalized)?;
+        let start = Instant::now();
         let executed = self.run(block, expectation, &parent).map_err(|error| match error {
             Stop::Fault(fault) => ExecuteError::Invalid { block: hash, fault },
             Stop::Store(error) => ExecuteError::Store(error),
@@ -59,6 +64,8 @@ impl Engine {
         if !self.shared.tree.write().insert(executed.clone()) {
             return Err(ExecuteError::UnknownParent { block: hash, parent: block.parent() });
         }
+        metrics::since("baton_engine_execute_seconds", start);
+        metrics::executed(&executed);
         Ok(executed)
     }
 

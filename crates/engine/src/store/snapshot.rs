@@ -17,7 +17,7 @@ use alloy::{
 use alloy_trie::Nibbles;
 use baton_primitives::{Block, Header, RecoveredBlock};
 use op_alloy_consensus::OpReceipt;
-use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase};
+use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTableMetadata};
 
 type Bytes = ReadOnlyTable<&'static [u8], &'static [u8]>;
 type Heights = ReadOnlyTable<u64, &'static [u8]>;
@@ -159,6 +159,11 @@ impl Snapshot {
     /// The keys that the block at `height` changed, while its history is kept.
     pub(crate) fn changed(&self, height: u64) -> Result<Option<ChangedKeys>, StoreError> {
         self.changed.get(height)?.map(|row| decode_changed(row.value())).transpose()
+    }
+
+    /// Rows of all tables of the history.
+    pub(crate) fn history_rows(&self) -> Result<u64, StoreError> {
+        Ok(self.account_history.len()? + self.storage_history.len()? + self.changed.len()?)
     }
 
     /// All accounts, for checks.

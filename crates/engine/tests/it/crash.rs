@@ -1,0 +1,74 @@
+//! A process that is killed at any moment loses no final block and opens again.
+
+use crate::world::{Plain, block_on, config, signer, transfer};
+use alloy::primitives::{Address, B256};
+use baton_engine::Engine;
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Command, Stdio},
+};
+
+const DIRECTORY: &str = "BATON_CRASH_DIRECTORY";
+
+/// Not a test of its own: the process that [`a_killed_process_keeps_every_final_block`] kills. Without the variable that
+/// names its directory it does nothing.
+#[test]
+fn a_child_that_finalizes_blocks_until_it_is_killed() {
+    let Ok(directory) = std::env::var(DIRECTORY) else { return };
+    let engine = Engine::open(config(directory.as_ref(), 4)).unwrap();
+    let mut out = std::io::stdout();
+    let (mut height, mut parent) = engine.head();
+    loop {
+        let nonce = height * 2;
+        let write = Plain::store(nonce, height % 50, height).sign(&signer(0), 2, None);
+        let block = block_on(&engine, parent, vec![write, transfer(0, nonce + 1, Address::with_last_byte(99), 1)]);
+        (height, parent) = (block.height(), block.hash());
+        engine.finalize(parent).unwrap();
+        writeln!(out, "final {height} {parent}").unwrap();
+        out.flush().unwrap();
+    }
+}
+
+#[test]
+fn a_killed_process_keeps_every_final_block() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = "crash::a_child_that_finalizes_blocks_until_it_is_killed";
+    let mut last = (0, B256::ZERO);
+    for round in 0..6u64 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(DIRECTORY, dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut told = Vec::new();
+        // Kill it while it is busy with one of the next blocks; where in it is up to the machine.
+        for line in lines {
+            let line = line.unwrap();
+            let Some(rest) = line.split("final ").nth(1) else { continue };
+            let (height, hash) = rest.split_once(' ').unwrap();
+            told.push((height.parse::<u64>().unwrap(), hash.parse::<B256>().unwrap()));
+            if u64::try_from(told.len()).unwrap() == 3 + round * 5 {
+                child.kill().unwrap();
+            }
+        }
+        child.wait().unwrap();
+        let (height, hash) = *told.last().unwrap();
+        assert!(height > last.0);
+
+        let engine = Engine::open(config(dir.path(), 4)).unwrap();
+        let head = engine.head();
+        assert!(head.0 >= height && head.0 <= height + 1, "told {height}, found {}", head.0);
+        assert_eq!(engine.header_at(height).unwrap().unwrap().0, hash);
+        engine.check_state().unwrap();
+        for height in 1..=head.0 {
+            let block = engine.block_at(height).unwrap().unwrap();
+            assert_eq!(block.parent(), engine.header_at(height - 1).unwrap().unwrap().0);
+            assert_eq!(engine.receipts_at(height).unwrap().unwrap().len(), block.transactions().len());
+            let found = engine.transaction(&block.transactions()[1].tx_hash()).unwrap().unwrap();
+            assert_eq!((found.height, found.index), (height, 1));
+        }
+        last = head;
+    }
+}

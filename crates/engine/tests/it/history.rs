@@ -1,0 +1,95 @@
+//! Old states and their proofs.
+
+use crate::world::{Plain, STORE, block_on, config, signer, transfer};
+use alloy::primitives::{Address, B256, U256, keccak256};
+use alloy_trie::{Nibbles, TrieAccount, proof::verify_proof};
+use baton_engine::{BlockRef, Config, Engine, ReadError};
+
+fn check_proof(engine: &Engine, at: BlockRef, root: B256, address: Address, slots: &[U256]) -> (U256, Vec<U256>) {
+    let proof = engine.proof(at, address, slots).unwrap();
+    let exists = proof.nonce > 0 || !proof.balance.is_zero() || proof.code_hash != alloy::primitives::KECCAK256_EMPTY;
+    let account = TrieAccount::new(proof.nonce, proof.balance, proof.storage_hash, proof.code_hash);
+    let expected = exists.then(|| alloy::rlp::encode(account));
+    verify_proof(root, Nibbles::unpack(keccak256(address)), expected, &proof.account_proof).unwrap();
+    let mut values = Vec::new();
+    for (slot, storage) in slots.iter().zip(&proof.storage_proof) {
+        let expected = (!storage.value.is_zero()).then(|| alloy::rlp::encode(storage.value));
+        let key = Nibbles::unpack(keccak256(B256::from(*slot)));
+        verify_proof(proof.storage_hash, key, expected, &storage.proof).unwrap();
+        values.push(storage.value);
+    }
+    (proof.balance, values)
+}
+
+#[test]
+fn every_kept_height_can_be_read_and_proven_and_older_ones_say_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(Config { history_blocks: Some(6), ..config(dir.path(), 4) }).unwrap();
+    let (to, nobody) = (Address::repeat_byte(7), Address::repeat_byte(0xee));
+    let mut parent = engine.genesis_hash();
+    let mut seen = vec![(engine.genesis_hash(), B256::ZERO, U256::ZERO, vec![U256::ZERO; 3])];
+    for height in 1..=12u64 {
+        let nonce = (height - 1) * 2;
+        // Slots appear, change and vanish; slot 2 is never set.
+        let write = Plain::store(nonce, height % 2, (height * 3) % 4).sign(&signer(0), 1, None);
+        let block = block_on(&engine, parent, vec![write, transfer(0, nonce + 1, to, 10)]);
+        parent = block.hash();
+        let view = engine.state(BlockRef::Hash(parent)).unwrap();
+        let slots = (0..3).map(|slot| view.storage_at(STORE, U256::from(slot)).unwrap()).collect();
+        seen.push((parent, block.block.header().state_root, view.balance(to).unwrap(), slots));
+        // A proof against a block that is not final yet.
+        check_proof(&engine, BlockRef::Pending, block.block.header().state_root, STORE, &[U256::ZERO]);
+        if height % 3 == 0 {
+            engine.finalize(parent).unwrap();
+        }
+    }
+    let slots = [U256::ZERO, U256::from(1), U256::from(2)];
+    for (height, (hash, root, balance, values)) in (0u64..).zip(&seen) {
+        for at in [BlockRef::Height(height), BlockRef::Hash(*hash)] {
+            if height < 6 {
+                let refused = engine.state(at);
+                assert!(matches!(refused, Err(ReadError::Pruned { oldest: 6, .. })), "{height}: {refused:?}");
+                continue;
+            }
+            let view = engine.state(at).unwrap();
+            assert_eq!(view.header().number, height);
+            assert_eq!(view.balance(to).unwrap(), *balance);
+            let read: Vec<U256> = slots.iter().map(|slot| view.storage_at(STORE, *slot).unwrap()).collect();
+            assert_eq!(&read, values, "height {height}");
+            assert_eq!(check_proof(&engine, at, *root, STORE, &slots).1, *values);
+            assert_eq!(check_proof(&engine, at, *root, to, &slots[..1]), (*balance, vec![U256::ZERO]));
+            assert_eq!(check_proof(&engine, at, *root, nobody, &[]).0, U256::ZERO);
+        }
+    }
+    assert!(matches!(engine.state(BlockRef::Height(13)), Err(ReadError::UnknownHeight { highest: 12, .. })));
+    assert!(matches!(engine.state(BlockRef::Hash(B256::ZERO)), Err(ReadError::UnknownBlock(_))));
+}
+
+#[test]
+fn a_view_keeps_its_state_while_the_head_moves_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(config(dir.path(), 4)).unwrap();
+    let to = Address::repeat_byte(7);
+    let first = block_on(&engine, engine.genesis_hash(), vec![transfer(0, 0, to, 1)]);
+    let (before, after) = (engine.state(BlockRef::Final).unwrap(), engine.state(BlockRef::Pending).unwrap());
+    let second = block_on(&engine, first.hash(), vec![transfer(0, 1, to, 1)]);
+    engine.finalize(second.hash()).unwrap();
+    assert_eq!((before.balance(to).unwrap(), after.balance(to).unwrap()), (U256::ZERO, U256::from(1)));
+    assert_eq!(engine.state(BlockRef::Final).unwrap().balance(to).unwrap(), U256::from(2));
+}
+
+#[test]
+fn pruned_history_leaves_no_rows_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(Config { history_blocks: Some(2), ..config(dir.path(), 4) }).unwrap();
+    let mut parent = engine.genesis_hash();
+    let mut rows = Vec::new();
+    for nonce in 0..40 {
+        parent =
+            block_on(&engine, parent, vec![Plain::store(nonce, nonce % 3, nonce % 2).sign(&signer(0), 0, None)]).hash();
+        engine.finalize(parent).unwrap();
+        rows.push(engine.history_rows().unwrap());
+    }
+    let early = rows[8..14].iter().max().unwrap();
+    assert!(rows[34..].iter().all(|count| count <= early), "{rows:?}");
+}
