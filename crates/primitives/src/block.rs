@@ -8,6 +8,7 @@ use alloy::{
     rlp::{Decodable, Encodable},
 };
 use op_alloy_consensus::OpTxEnvelope;
+use rayon::prelude::*;
 use std::sync::Arc;
 
 /// An L2 transaction: types 0, 1, 2, 4 and the deposit 0x7E. (The library's further type 0x7D is never valid here.)
@@ -124,13 +125,12 @@ impl RecoveredBlock {
         if !block.body.ommers.is_empty() || block.body.withdrawals != empty {
             return Err(RecoverError::Body);
         }
-        let mut senders = Vec::with_capacity(block.body.transactions.len());
-        for (index, transaction) in block.body.transactions.iter().enumerate() {
-            if matches!(transaction, Transaction::PostExec(_)) {
-                return Err(RecoverError::Type { index, kind: 0x7d });
-            }
-            senders.push(sender(transaction).ok_or(RecoverError::Signature { index })?);
-        }
+        // Recovery is the largest cost of a block: spread over all cores.
+        let recovered = |(index, transaction)| match transaction {
+            &Transaction::PostExec(_) => Err(RecoverError::Type { index, kind: 0x7d }),
+            other => sender(other).ok_or(RecoverError::Signature { index }),
+        };
+        let senders = block.body.transactions.par_iter().enumerate().map(recovered).collect::<Result<_, _>>()?;
         Ok(Self { hash: block.header.hash_slow(), block, senders })
     }
 
