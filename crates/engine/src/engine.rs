@@ -72,14 +72,6 @@ pub struct TransactionLocation {
     pub height: u64,
     /// Its position.
     pub index: usize,
-    /// Whether the block can be a parent or become final: it is executed or final.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn is_executed(&self, hash: &B256) -> Result<bool, StoreError> {
-        Ok(self.unfinalized(hash).is_some() || self.is_final(hash)?)
-    }
-
     /// Whether the block is final.
     pub is_final: bool,
 }
