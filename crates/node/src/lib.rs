@@ -2,6 +2,9 @@
 
 mod certificates;
 pub mod config;
+mod follow;
+mod forward;
+mod genesis;
 pub mod keys;
 mod ledger;
 mod sequencing;
@@ -9,4 +12,5 @@ mod sets;
 mod source;
 
 pub use config::Config;
+pub use genesis::{DeploymentMismatch, genesis, genesis_of};
 pub use keys::OperatorKeys;

@@ -124,15 +124,29 @@ impl Pool {
     /// Why it is not taken.
     pub fn admit_local(&self, raw: &[u8]) -> Result<B256, Refusal> {
         let hash = self.admit(raw)?;
-        if let Some(journal) = &self.shared.journal {
-            let pushed = journal.lock().push(raw);
-            match pushed {
-                Ok(false) => {}
-                Ok(true) => self.rewrite_journal(),
-                Err(error) => tracing::error!(%error, "transaction journal cannot be written: a restart loses {hash}"),
+        self.write_down([raw]);
+        Ok(hash)
+    }
+
+    /// As [`Self::admit_local`], several on all cores.
+    pub fn admit_all_local(&self, raw: &[Bytes]) -> Vec<Result<B256, Refusal>> {
+        let results = self.admit_all(raw);
+        self.write_down(raw.iter().zip(&results).filter(|(_, r)| r.is_ok()).map(|(raw, _)| raw.as_ref()));
+        results
+    }
+
+    fn write_down<'a>(&self, admitted: impl IntoIterator<Item = &'a [u8]>) {
+        let Some(journal) = &self.shared.journal else { return };
+        let mut is_long = false;
+        for raw in admitted {
+            match journal.lock().push(raw) {
+                Ok(long) => is_long |= long,
+                Err(error) => return tracing::error!(%error, "transaction journal cannot be written"),
             }
         }
-        Ok(hash)
+        if is_long {
+            self.rewrite_journal();
+        }
     }
 
     /// Takes one signed transaction that another node forwarded.

@@ -1,0 +1,193 @@
+//! Transactions on their way to whoever leads: a member sends what it admitted to all members, a follower to a node it
+//! follows.
+//!
+//! ```text
+//! rpc -raw-> Submitter -> pool (admitted) -> queue -> batches -> members (p2p) | upstream node (JSON-RPC)
+//! members -batch-> admit into the pool
+//! ```
+
+use alloy::primitives::{B256, Bytes};
+use baton_consensus::{MESSAGE_LIMIT, Mailbox, PeerMessage, Topic};
+use baton_pool::{Pool, Refusal};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use url::Url;
+
+/// Transactions waiting to be forwarded. Full: the transaction stays in this node's pool, which leads at times or forwards
+/// it after a restart; the drop is counted.
+const QUEUE: usize = 16_384;
+/// Most bytes of one batch.
+const BATCH_BYTES: usize = MESSAGE_LIMIT / 2;
+/// Most transactions in one batch to an upstream node.
+const UPSTREAM_BATCH: usize = 100;
+/// Time a batch may gather.
+const GATHER: Duration = Duration::from_millis(2);
+/// Longest wait for an upstream node.
+const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Admits transactions and sends them on.
+#[derive(Clone, Debug)]
+pub(crate) struct Submitter {
+    pool: Pool,
+    queue: mpsc::Sender<Bytes>,
+}
+
+impl Submitter {
+    /// The submitter, and the queue that one of the forwarding loops drains.
+    pub(crate) fn new(pool: Pool) -> (Self, mpsc::Receiver<Bytes>) {
+        let (queue, receiver) = mpsc::channel(QUEUE);
+        (Self { pool, queue }, receiver)
+    }
+
+    /// Admits one. Recovers the sender on the calling thread.
+    pub(crate) fn submit(&self, raw: Bytes) -> Result<B256, Refusal> {
+        let hash = self.pool.admit_local(&raw)?;
+        self.forward(raw);
+        Ok(hash)
+    }
+
+    /// Admits several, on all cores.
+    pub(crate) fn submit_all(&self, raw: Vec<Bytes>) -> Vec<Result<B256, Refusal>> {
+        let results = self.pool.admit_all_local(&raw);
+        for (raw, _) in raw.into_iter().zip(&results).filter(|(_, result)| result.is_ok()) {
+            self.forward(raw);
+        }
+        results
+    }
+
+    fn forward(&self, raw: Bytes) {
+        if self.queue.try_send(raw).is_err() {
+            metrics::counter!("baton_forward_dropped_total").increment(1);
+        }
+    }
+}
+
+/// Sends admitted transactions to all members, in batches.
+pub(crate) async fn to_members(mut queue: mpsc::Receiver<Bytes>, mailbox: Mailbox) {
+    while let Some(batch) = gather(&mut queue, BATCH_BYTES, usize::MAX).await {
+        if let Err(error) = mailbox.broadcast(Topic::Transactions, encode(&batch)) {
+            metrics::counter!("baton_forward_dropped_total").increment(batch.len() as u64);
+            tracing::debug!(%error, "transactions not forwarded");
+        }
+    }
+}
+
+/// Takes what members forward into the pool.
+pub(crate) async fn from_members(mut messages: mpsc::Receiver<PeerMessage>, pool: Pool) {
+    while let Some(message) = messages.recv().await {
+        let Some(batch) = decode(&message.bytes) else {
+            tracing::warn!(from = %message.from, "a member forwarded malformed transactions");
+            continue;
+        };
+        let pool = pool.clone();
+        // Refusals are the sender's business: it has admitted the transaction by the same rules.
+        let _ = tokio::task::spawn_blocking(move || pool.admit_all(&batch)).await;
+    }
+}
+
+/// Sends admitted transactions to the first upstream node that answers.
+pub(crate) async fn to_upstream(mut queue: mpsc::Receiver<Bytes>, upstream: Vec<Url>) {
+    let client = match reqwest::Client::builder().timeout(UPSTREAM_TIMEOUT).build() {
+        Ok(client) => client,
+        Err(error) => return tracing::error!(%error, "transactions will not be forwarded: no HTTP client"),
+    };
+    while let Some(batch) = gather(&mut queue, BATCH_BYTES, UPSTREAM_BATCH).await {
+        let request: Vec<_> = batch
+            .iter()
+            .enumerate()
+            .map(|(id, raw)| {
+                serde_json::json!({ "jsonrpc": "2.0", "id": id, "method": "eth_sendRawTransaction", "params": [raw] })
+            })
+            .collect();
+        let mut delivered = false;
+        for url in &upstream {
+            match client.post(http(url)).json(&request).send().await.and_then(reqwest::Response::error_for_status) {
+                Ok(_) => {
+                    delivered = true;
+                    break;
+                }
+                Err(error) => tracing::warn!(%url, %error, "upstream node did not take transactions"),
+            }
+        }
+        if !delivered {
+            metrics::counter!("baton_forward_dropped_total").increment(batch.len() as u64);
+        }
+    }
+}
+
+/// The HTTP form of a node's URL, which may be given as a WebSocket.
+pub(crate) fn http(url: &Url) -> Url {
+    scheme(url, "http")
+}
+
+/// The WebSocket form of a node's URL.
+pub(crate) fn websocket(url: &Url) -> Url {
+    scheme(url, "ws")
+}
+
+fn scheme(url: &Url, base: &str) -> Url {
+    let secure = matches!(url.scheme(), "https" | "wss");
+    let mut url = url.clone();
+    // Fails for no pair of these schemes.
+    let _ = url.set_scheme(&if secure { format!("{base}s") } else { base.to_owned() });
+    url
+}
+
+async fn gather(queue: &mut mpsc::Receiver<Bytes>, most_bytes: usize, most: usize) -> Option<Vec<Bytes>> {
+    let first = queue.recv().await?;
+    let mut bytes = first.len() + 4;
+    let mut batch = vec![first];
+    let deadline = tokio::time::Instant::now() + GATHER;
+    while bytes < most_bytes && batch.len() < most {
+        match tokio::time::timeout_at(deadline, queue.recv()).await {
+            Ok(Some(raw)) => {
+                bytes += raw.len() + 4;
+                batch.push(raw);
+            }
+            Ok(None) | Err(_) => break,
+        }
+    }
+    Some(batch)
+}
+
+/// (u32 BE length, bytes) for each.
+fn encode(batch: &[Bytes]) -> Bytes {
+    let mut out = Vec::with_capacity(batch.iter().map(|raw| raw.len() + 4).sum());
+    for raw in batch {
+        out.extend_from_slice(&u32::try_from(raw.len()).unwrap_or(u32::MAX).to_be_bytes());
+        out.extend_from_slice(raw);
+    }
+    out.into()
+}
+
+fn decode(mut bytes: &[u8]) -> Option<Vec<Bytes>> {
+    let mut batch = Vec::new();
+    while !bytes.is_empty() {
+        let (length, rest) = bytes.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        batch.push(Bytes::copy_from_slice(rest.get(..length)?));
+        bytes = &rest[length..];
+    }
+    Some(batch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_round_trips_and_a_torn_one_is_refused() {
+        let batch = vec![Bytes::from_static(b"one"), Bytes::new(), Bytes::from_static(b"three")];
+        let encoded = encode(&batch);
+        assert_eq!(decode(&encoded), Some(batch));
+        assert_eq!(decode(&encoded[..encoded.len() - 1]), None);
+        assert_eq!(decode(&[0xff; 4]), None);
+    }
+
+    #[test]
+    fn urls_change_between_http_and_websocket() {
+        let url = Url::parse("https://node.example:8545/").unwrap();
+        assert_eq!(websocket(&url).as_str(), "wss://node.example:8545/");
+        assert_eq!(http(&websocket(&url)), url);
+    }
+}
