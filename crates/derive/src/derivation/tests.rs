@@ -38,8 +38,8 @@ fn swept(closing: bool) -> U256 {
 fn sequence(tip: &mut Parent, before: &Anchor, blocks: &[(u64, usize)], l1: &OriginView) -> (Core, Vec<u8>, Vec<B256>) {
     let (mut inputs, mut hashes) = (Vec::new(), Vec::new());
     let first = tip.height().next();
-    for (step, (origin, transactions)) in (1u64..).zip(blocks) {
-        let transactions = vec![pool_transaction(step as usize); *transactions];
+    for (step, (origin, transactions)) in (1usize..).zip(blocks) {
+        let transactions = vec![pool_transaction(step); *transactions];
         let time_millis = (tip.time_millis() + 50).max(l1.origin(*origin).unwrap().timestamp * 1000);
         let input = BlockInput {
             time_millis,
@@ -169,7 +169,8 @@ fn accepted_data_that_does_not_decode_is_fatal() {
 
 #[test]
 fn a_core_that_its_data_does_not_execute_to_is_fatal() {
-    let changes: [(&str, fn(&mut Core)); 8] = [
+    type Change = fn(&mut Core);
+    let changes: [(&str, Change); 8] = [
         ("state root", |c| c.state_root = B256::ZERO),
         ("origin number", |c| c.origin_number += 1),
         ("origin hash", |c| c.origin_hash = B256::ZERO),
