@@ -48,7 +48,6 @@ pub(crate) fn transaction(block: &RecoveredBlock, index: usize, receipt: Option<
     let header = block.header();
     let deposit = match receipt {
         Some(Receipt::Deposit(r)) => {
-            let r = &r.receipt;
             OpDepositInfo { deposit_nonce: r.deposit_nonce, deposit_receipt_version: r.deposit_receipt_version }
         }
         _ => OpDepositInfo::default(),
@@ -89,7 +88,7 @@ pub(crate) fn receipt(
     let header = block.header();
     let hash = transaction.tx_hash();
     let nonce = match consensus {
-        Receipt::Deposit(r) => r.receipt.deposit_nonce.unwrap_or_default(),
+        Receipt::Deposit(r) => r.deposit_nonce.unwrap_or_default(),
         _ => transaction.nonce(),
     };
     let effective_gas_price =
@@ -173,8 +172,8 @@ fn with_logs(receipt: &Receipt, logs: Vec<Log>) -> OpReceipt<Log> {
         Receipt::PostExec(_) => OpReceipt::PostExec(inner),
         Receipt::Deposit(r) => OpReceipt::Deposit(OpDepositReceipt {
             inner,
-            deposit_nonce: r.receipt.deposit_nonce,
-            deposit_receipt_version: r.receipt.deposit_receipt_version,
+            deposit_nonce: r.deposit_nonce,
+            deposit_receipt_version: r.deposit_receipt_version,
         }),
     }
 }

@@ -119,34 +119,21 @@ impl From<CallError> for RpcError {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Read(error) => error.into(),
-            CallError::Refused(text) => Self::new(code::SERVER, text),
+            CallError::IntrinsicGas { .. } | CallError::Refused(_) => Self::new(code::SERVER, error.to_string()),
         }
     }
 }
 
 impl From<SubmitError> for RpcError {
     fn from(error: SubmitError) -> Self {
-        let code = match &error {
-            SubmitError::Internal(cause) => return Self::internal(cause),
-            SubmitError::Unavailable(_) => code::UNAVAILABLE,
-            SubmitError::Full | SubmitError::AccountLimit(_) => code::LIMIT,
-            SubmitError::Type(_) | SubmitError::Refused(_) => code::REJECTED,
-            SubmitError::Decode(_)
-            | SubmitError::Sender
-            | SubmitError::ChainId { .. }
-            | SubmitError::AlreadyKnown
-            | SubmitError::NonceTooLow { .. }
-            | SubmitError::NonceTooHigh { .. }
-            | SubmitError::IntrinsicGas { .. }
-            | SubmitError::GasLimit { .. }
-            | SubmitError::Funds { .. }
-            | SubmitError::Underpriced(_)
-            | SubmitError::ReplacementUnderpriced
-            | SubmitError::TipAboveCap { .. }
-            | SubmitError::TooLarge { .. }
-            | SubmitError::InitCode { .. } => code::SERVER,
-        };
-        Self::new(code, error.to_string())
+        match error {
+            SubmitError::Invalid(text) => Self::new(code::SERVER, text),
+            SubmitError::Rejected(text) => Self::new(code::REJECTED, text),
+            SubmitError::Limit(text) => Self::limit(text),
+            SubmitError::Unavailable(text) => Self::new(code::UNAVAILABLE, text),
+            SubmitError::Upstream { code, message } => Self::new(code, message),
+            SubmitError::Internal(cause) => Self::internal(&cause),
+        }
     }
 }
 

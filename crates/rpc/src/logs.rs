@@ -7,6 +7,7 @@ use crate::{
     ports::{Backend, Receipt},
 };
 use alloy::{
+    consensus::TxReceipt,
     eips::{BlockId, BlockNumberOrTag},
     primitives::Bloom,
     rpc::types::{BloomFilter, Filter, FilterBlockOption, Log},

@@ -10,8 +10,8 @@ use alloy::{
     rpc::types::{AccessList, BlockOverrides, EIP1186AccountProofResponse, TransactionRequest, state::StateOverride},
 };
 use baton_primitives::{Epoch, FinalBlock, Header, Height, RecoveredBlock, Transaction};
-use op_alloy_consensus::OpReceiptEnvelope;
-use std::{fmt, future::Future, ops::Deref, sync::Arc};
+use op_alloy_consensus::OpReceipt;
+use std::{future::Future, sync::Arc};
 use tokio::sync::broadcast;
 
 /// Why a read failed.
@@ -30,33 +30,11 @@ pub enum ReadError {
     Internal(String),
 }
 
-/// A receipt: Ethereum's, with deposits. A deposit's carries the nonce that its sender had.
-pub type Receipt = OpReceiptEnvelope;
+/// A receipt: Ethereum's, with deposits; its bloom follows from its logs. A deposit's carries the nonce that its sender had.
+pub type Receipt = OpReceipt;
 
-/// One receipt a transaction, in order, wherever they are kept: nothing is copied to answer. Cheap to clone.
-#[derive(Clone)]
-pub struct Receipts(Arc<dyn AsRef<[Receipt]> + Send + Sync>);
-
-impl Receipts {
-    /// Points at the keeper.
-    pub fn new(keeper: impl AsRef<[Receipt]> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(keeper))
-    }
-}
-
-impl Deref for Receipts {
-    type Target = [Receipt];
-
-    fn deref(&self) -> &[Receipt] {
-        (*self.0).as_ref()
-    }
-}
-
-impl fmt::Debug for Receipts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
-    }
-}
+/// One receipt a transaction, in order; shared with whoever keeps them.
+pub type Receipts = Arc<Vec<Receipt>>;
 
 /// A final block with what its execution gave.
 #[derive(Clone, Debug)]
@@ -194,8 +172,16 @@ pub enum CallError {
     /// The state could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// Refused before execution, in geth's words: `insufficient funds for gas * price + value: ...`, `intrinsic gas too
-    /// low: ...`, `nonce too low: ...`, `max fee per gas less than block base fee: ...`.
+    /// Less gas than the call costs before its first instruction.
+    #[error("intrinsic gas too low: have {have}, want {want}")]
+    IntrinsicGas {
+        /// The call's limit.
+        have: u64,
+        /// What it needs.
+        want: u64,
+    },
+    /// Refused before execution, in geth's words: `insufficient funds for gas * price + value: ...`, `nonce too low: ...`,
+    /// `max fee per gas less than block base fee: ...`.
     #[error("{0}")]
     Refused(String),
 }
@@ -220,111 +206,30 @@ pub trait Execute: Send + Sync + 'static {
     fn proof(&self, at: Height, address: Address, slots: &[U256]) -> Result<EIP1186AccountProofResponse, ReadError>;
 }
 
-/// Why a transaction was not taken. The texts begin as geth's do: wallets match them.
+/// Why a transaction was not taken, by the code that the caller gets. The pool brings the texts, which begin as geth's do:
+/// wallets match them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
-    /// The bytes are not a transaction.
+    /// It breaks a rule, or can never be included: `nonce too low: ...`, `already known`, `insufficient funds ...`.
     #[error("{0}")]
-    Decode(String),
-    /// A type that L2 does not take.
-    #[error("transaction type not supported: {0:#x}")]
-    Type(u8),
-    /// The signature gives no sender.
-    #[error("invalid sender")]
-    Sender,
-    /// Signed for another chain, or without a chain id where one is required.
-    #[error("invalid chain id for signer: have {have} want {want}")]
-    ChainId {
-        /// In the transaction.
-        have: u64,
-        /// This chain's.
-        want: u64,
-    },
-    /// It is in the pool or on chain already.
-    #[error("already known")]
-    AlreadyKnown,
-    /// Its nonce is used.
-    #[error("nonce too low: next nonce {next}, tx nonce {nonce}")]
-    NonceTooLow {
-        /// The account's next nonce.
-        next: u64,
-        /// The transaction's.
-        nonce: u64,
-    },
-    /// Its nonce is too far ahead to be kept.
-    #[error("nonce too high: next nonce {next}, tx nonce {nonce}")]
-    NonceTooHigh {
-        /// The account's next nonce.
-        next: u64,
-        /// The transaction's.
-        nonce: u64,
-    },
-    /// Less gas than the transaction costs before its first instruction.
-    #[error("intrinsic gas too low: gas {have}, minimum needed {need}")]
-    IntrinsicGas {
-        /// The transaction's limit.
-        have: u64,
-        /// What it needs.
-        need: u64,
-    },
-    /// More gas than a block, or a transaction, may have.
-    #[error("exceeds block gas limit: tx {have}, limit {limit}")]
-    GasLimit {
-        /// The transaction's limit.
-        have: u64,
-        /// The most allowed.
-        limit: u64,
-    },
-    /// The account cannot pay.
-    #[error("insufficient funds for gas * price + value: balance {balance}, tx cost {cost}")]
-    Funds {
-        /// Wei held.
-        balance: U256,
-        /// Wei needed.
-        cost: U256,
-    },
-    /// Offers less than the pool takes.
-    #[error("transaction underpriced: {0}")]
-    Underpriced(String),
-    /// Offers less than 10 % more than what it would replace.
-    #[error("replacement transaction underpriced")]
-    ReplacementUnderpriced,
-    /// The tip is above the fee cap.
-    #[error("max priority fee per gas higher than max fee per gas: maxPriorityFeePerGas: {tip}, maxFeePerGas: {cap}")]
-    TipAboveCap {
-        /// Tip, wei per gas.
-        tip: u128,
-        /// Cap, wei per gas.
-        cap: u128,
-    },
-    /// Larger than the pool takes.
-    #[error("oversized data: transaction size {size}, limit {limit}")]
-    TooLarge {
-        /// Bytes.
-        size: usize,
-        /// Most bytes taken.
-        limit: usize,
-    },
-    /// Init code beyond EIP-3860.
-    #[error("max initcode size exceeded: code size {size}, limit {limit}")]
-    InitCode {
-        /// Bytes.
-        size: usize,
-        /// Most bytes taken.
-        limit: usize,
-    },
-    /// The pool is full of better ones.
-    #[error("txpool is full")]
-    Full,
-    /// The sender has as many transactions waiting as the pool keeps for one.
-    #[error("account limit exceeded: {0} transactions of this sender are waiting")]
-    AccountLimit(usize),
-    /// The node takes no transactions now; try again later or elsewhere.
+    Invalid(String),
+    /// It is well formed, but this chain or node does not take it: a type that L2 does not have.
+    #[error("{0}")]
+    Rejected(String),
+    /// A limit of the pool, with what to do.
+    #[error("{0}")]
+    Limit(String),
+    /// The node cannot take transactions now; try again later or elsewhere.
     #[error("{0}")]
     Unavailable(String),
-    /// Any other refusal by rule, in words.
-    #[error("{0}")]
-    Refused(String),
+    /// The sequencer to which it was forwarded refused it, in its words.
+    #[error("{message}")]
+    Upstream {
+        /// JSON-RPC error code.
+        code: i64,
+        /// JSON-RPC error message.
+        message: String,
+    },
     /// The pool failed.
     #[error("{0}")]
     Internal(String),

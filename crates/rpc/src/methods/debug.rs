@@ -7,6 +7,7 @@ use crate::{
     ports::Backend,
 };
 use alloy::{
+    consensus::ReceiptWithBloom,
     eips::eip2718::Encodable2718,
     primitives::{B256, Bytes},
 };
@@ -37,7 +38,7 @@ pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
         let At(at) = p.required()?;
         Reply::read(c, move |c, _| {
             let (_, receipts) = c.executed(at)?.ok_or_else(|| unknown_block(at))?;
-            let raw = receipts.iter().map(|r| Bytes::from(r.encoded_2718()));
+            let raw = receipts.iter().map(|r| Bytes::from(ReceiptWithBloom::from(r.clone()).encoded_2718()));
             Ok::<Vec<Bytes>, RpcError>(raw.collect())
         })
     });

@@ -150,7 +150,7 @@ fn estimate<B: Backend>(
 fn run<B: Backend>(context: &Context<B>, call: &Call) -> Result<Option<Outcome>, RpcError> {
     match context.backend.call(call) {
         Ok(outcome) => Ok(Some(outcome)),
-        Err(CallError::Refused(text)) if text.starts_with("intrinsic gas too low") => Ok(None),
+        Err(CallError::IntrinsicGas { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -22,7 +22,9 @@ const MAX_PERCENTILES: usize = 100;
 
 pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
     table.add("eth_gasPrice", |c, _| {
-        let price = u128::from(c.backend.next_base_fee()).saturating_add(c.backend.suggested_tip());
+        // One price has to hold until the transaction is in a block: it lasts for one step of the base fee, an eighth.
+        let base_fee = u128::from(c.backend.next_base_fee());
+        let price = base_fee.saturating_add(base_fee / 8).saturating_add(c.backend.suggested_tip());
         Reply::now(&U256::from(price))
     });
     table.add("eth_maxPriorityFeePerGas", |c, _| Reply::now(&U256::from(c.backend.suggested_tip())));
