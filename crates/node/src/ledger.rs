@@ -2,13 +2,13 @@
 //! final here.
 
 use crate::certificates::Certificates;
-use alloy::{consensus::ReceiptWithBloom, primitives::B256};
+use alloy::primitives::B256;
 use baton_derive::{OriginBlock, OriginView, Parent, base_fee};
 use baton_engine::{BlockRef, Engine, ExecutedBlock, Expectation};
 use baton_l1::L1View;
 use baton_pool::{Account, Pool, State, StateError};
 use baton_primitives::{FinalBlock, Height, L1Origin, Parameters, RecoveredBlock, SystemCall};
-use baton_rpc::ports::{ExecutedBlock as RpcBlock, Receipt, Receipts};
+use baton_rpc::ports::ExecutedBlock as RpcBlock;
 use std::sync::Arc;
 use tokio::sync::{broadcast, watch};
 
@@ -172,17 +172,11 @@ impl Ledger {
         self.l1.release(executed.origin.number);
         metrics::gauge!("baton_final_height").set(executed.height() as f64);
         metrics::counter!("baton_final_transactions_total").increment(executed.receipts.len() as u64);
-        let receipts = lend(&executed.receipts);
+        let receipts = Arc::clone(&executed.receipts);
         self.head.send_replace(Height::new(executed.height()));
         // No listener is no error.
         let _ = self.blocks.send(RpcBlock { block: Arc::clone(&executed.block), receipts });
     }
-}
-
-/// Receipts in the form that RPC answers with.
-pub(crate) fn lend(receipts: &[baton_engine::Receipt]) -> Receipts {
-    let with_bloom = |receipt: &baton_engine::Receipt| Receipt::from(ReceiptWithBloom::from(receipt.clone()));
-    Receipts::new(receipts.iter().map(with_bloom).collect::<Vec<_>>())
 }
 
 /// How the code of an account that delegates by EIP-7702 begins; such an account still signs transactions.

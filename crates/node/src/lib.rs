@@ -7,6 +7,7 @@ mod forward;
 mod genesis;
 pub mod keys;
 mod ledger;
+mod rpc;
 mod sequencing;
 mod sets;
 mod source;

@@ -1,0 +1,118 @@
+//! Simulated calls, and geth's words for how they fail.
+
+use super::{Backend, read};
+use alloy::{
+    primitives::{Address, U256},
+    rpc::types::{AccessList, EIP1186AccountProofResponse},
+};
+use baton_engine::{
+    BlockRef, Call as EngineCall, CallEnd, CallError as EngineCallError, CallOutcome, InvalidTransaction,
+};
+use baton_primitives::Height;
+use baton_rpc::ports::{Call, CallError, Execute, Outcome, ReadError};
+use revm::context::result::HaltReason;
+
+impl Execute for Backend {
+    fn call(&self, call: &Call) -> Result<Outcome, CallError> {
+        let outcome = self.ledger.engine.call(at(call.at), &engine_call(call)).map_err(|e| failure(call, e))?;
+        Ok(shown(outcome))
+    }
+
+    fn access_list(&self, call: &Call) -> Result<(AccessList, Outcome), CallError> {
+        let result = self.ledger.engine.access_list(at(call.at), &engine_call(call));
+        let (list, outcome) = result.map_err(|e| failure(call, e))?;
+        Ok((list, shown(outcome)))
+    }
+
+    fn proof(
+        &self,
+        height: Height,
+        address: Address,
+        slots: &[U256],
+    ) -> Result<EIP1186AccountProofResponse, ReadError> {
+        self.ledger.engine.proof(at(height), address, slots).map_err(read)
+    }
+}
+
+const fn at(height: Height) -> BlockRef {
+    BlockRef::Height(height.get())
+}
+
+fn engine_call(call: &Call) -> EngineCall {
+    EngineCall { request: call.request.clone(), state: call.state.clone(), block: call.block.clone() }
+}
+
+fn shown(outcome: CallOutcome) -> Outcome {
+    let CallOutcome { end, gas_used, gas_refunded, .. } = outcome;
+    match end {
+        CallEnd::Success(output) => Outcome::Success { output, gas_used, gas_refunded },
+        CallEnd::Revert(output) => Outcome::Revert { output, gas_used },
+        CallEnd::Halt(reason) => Outcome::Halt {
+            out_of_gas: matches!(reason, HaltReason::OutOfGas(_)),
+            reason: words(&reason).into(),
+            gas_used,
+        },
+    }
+}
+
+/// What geth says where revm halts.
+fn words(reason: &HaltReason) -> &'static str {
+    match reason {
+        HaltReason::OutOfGas(_) => "out of gas",
+        HaltReason::OpcodeNotFound | HaltReason::NotActivated => "invalid opcode",
+        HaltReason::InvalidFEOpcode => "invalid opcode: INVALID",
+        HaltReason::InvalidJump => "invalid jump destination",
+        HaltReason::StackUnderflow => "stack underflow",
+        HaltReason::StackOverflow => "stack limit reached 1024 (1023)",
+        HaltReason::OutOfOffset => "return data out of bounds",
+        HaltReason::CreateCollision => "contract address collision",
+        HaltReason::PrecompileError | HaltReason::PrecompileErrorWithContext(_) => "precompile failed",
+        HaltReason::NonceOverflow => "nonce uint64 overflow",
+        HaltReason::CreateContractSizeLimit => "max code size exceeded",
+        HaltReason::CreateContractStartingWithEF => "invalid code: must not begin with 0xef",
+        HaltReason::CreateInitCodeSizeLimit => "max initcode size exceeded",
+        HaltReason::OverflowPayment => "payment overflow",
+        HaltReason::StateChangeDuringStaticCall | HaltReason::CallNotAllowedInsideStatic => "write protection",
+        HaltReason::OutOfFunds => "insufficient balance for transfer",
+        HaltReason::CallTooDeep => "max call depth exceeded",
+    }
+}
+
+/// What geth says where a call does not even start.
+fn failure(call: &Call, error: EngineCallError) -> CallError {
+    let address = call.request.from.unwrap_or_default();
+    let invalid = match error {
+        EngineCallError::Read(error) => return CallError::Read(read(error)),
+        EngineCallError::Timeout(millis) => {
+            return CallError::Refused(format!("execution aborted (timeout = {} s)", millis / 1_000));
+        }
+        EngineCallError::Invalid(invalid) => invalid,
+        EngineCallError::Request(text) => return CallError::Refused(text.into()),
+        EngineCallError::Fails { gas, why, .. } => return CallError::Refused(format!("{why} (gas {gas})")),
+    };
+    CallError::Refused(match invalid {
+        InvalidTransaction::IntrinsicGas { limit, needed } => {
+            return CallError::IntrinsicGas { have: limit, want: needed };
+        }
+        InvalidTransaction::NonceTooLow { transaction, account } => {
+            format!("nonce too low: address {address}, tx: {transaction} state: {account}")
+        }
+        InvalidTransaction::NonceTooHigh { transaction, account } => {
+            format!("nonce too high: address {address}, tx: {transaction} state: {account}")
+        }
+        InvalidTransaction::Funds { needed, balance } => {
+            format!("insufficient funds for gas * price + value: address {address} have {balance} want {needed}")
+        }
+        InvalidTransaction::FeeCap { base_fee } => {
+            let cap = call.request.max_fee_per_gas.or(call.request.gas_price).unwrap_or_default();
+            format!(
+                "max fee per gas less than block base fee: address {address}, maxFeePerGas: {cap}, baseFee: {base_fee}"
+            )
+        }
+        InvalidTransaction::GasLimit { limit, most } => {
+            format!("transaction gas limit too high (cap: {most}, tx: {limit})")
+        }
+        InvalidTransaction::Type(kind) => format!("transaction type not supported: {kind:#x}"),
+        InvalidTransaction::Rule(text) => text,
+    })
+}

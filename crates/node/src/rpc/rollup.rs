@@ -1,0 +1,177 @@
+//! Sync status, leaders, batches and blobs.
+
+use super::{Backend, store};
+use alloy::primitives::{B256, Bytes};
+use baton_l1::AcceptedBatch;
+use baton_primitives::{Epoch, ExtraData, Height, Member, Snapshot, Term, View};
+use baton_rpc::{
+    ports::{Chain, ReadError, Rollup},
+    types::{BatchInfo, BatchStatus, BlockRef, LeaderSchedule, SequencerRef, SyncStatus, TermLeader},
+};
+use baton_schedule::Schedule;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// Terms shown after the running one.
+const NEXT_TERMS: u64 = 4;
+/// Final blocks that a synced node may still have to execute.
+const MAX_BEHIND: u64 = 16;
+/// A follower, which hears of no block before it has it, is synced while its last block is younger.
+const MAX_AGE: Duration = Duration::from_secs(15);
+
+impl Rollup for Backend {
+    fn sync_status(&self) -> SyncStatus {
+        let ledger = &self.ledger;
+        let (l1, heads) = (ledger.l1.heads(), self.tags());
+        let consensus = self.consensus.as_ref().map(|status| status.borrow().clone());
+        let latest = self.block_ref(heads.latest);
+        let target = consensus.as_ref().map_or(heads.latest, |c| c.tip.max(heads.latest));
+        let parameters = ledger.engine.parameters();
+        let reason = if !l1.synced {
+            Some(format!("reading L1: at block {}", l1.head.number))
+        } else if target.saturating_since(heads.latest) > MAX_BEHIND {
+            Some(format!("catching up: at block {} of {target}", heads.latest))
+        } else if consensus.is_none() && age(latest.timestamp) > MAX_AGE {
+            Some(format!("no final block for {} s", age(latest.timestamp).as_secs()))
+        } else {
+            None
+        };
+        let origin = ledger.engine.outcome(heads.latest.get()).ok().flatten().map(|o| o.origin).unwrap_or_default();
+        SyncStatus {
+            synced: reason.is_none(),
+            reason,
+            role: if consensus.is_some() { "sequencer" } else { "follower" }.into(),
+            head_l1: BlockRef { number: l1.head.number, hash: l1.head.hash, timestamp: l1.timestamp },
+            finalized_l1: BlockRef {
+                number: l1.finalized.number,
+                hash: l1.finalized.hash,
+                timestamp: ledger.l1.origin(l1.finalized.number).map_or(0, |o| o.timestamp),
+            },
+            current_l1: BlockRef { number: origin.number, hash: origin.hash, timestamp: origin.timestamp },
+            latest_l2: latest,
+            safe_l2: self.block_ref(heads.safe),
+            finalized_l2: self.block_ref(heads.finalized),
+            target_l2: target.get(),
+            epoch: heads.latest.next().epoch(parameters.epoch_blocks).get(),
+            generation: ledger.l1.last_batch().map_or(0, |b| b.core.generation.get()),
+            batch: ledger.l1.anchor().map_or(0, |a| a.index.get()),
+            peers: self.peers() as u64,
+        }
+    }
+
+    fn leaders(&self, epoch: Option<Epoch>) -> Result<Option<LeaderSchedule>, ReadError> {
+        let parameters = self.ledger.engine.parameters();
+        let head = self.head();
+        let running = head.next().epoch(parameters.epoch_blocks);
+        let epoch = epoch.unwrap_or(running);
+        let Some(snapshot) = self.sets.known(epoch) else { return Ok(None) };
+        // In the running epoch consensus knows the view in progress, the chain the one of its last block.
+        let in_progress = self.consensus.as_ref().map(|s| s.borrow().clone()).filter(|s| s.epoch == epoch);
+        let view = match in_progress {
+            Some(status) => status.view,
+            None if epoch == running && head.epoch(parameters.epoch_blocks) == epoch => self.last_view(head)?,
+            None => View::ZERO,
+        };
+        let schedule = Schedule::new(Arc::clone(&snapshot), epoch, parameters.term_views)
+            .map_err(|e| ReadError::Internal(e.to_string()))?;
+        let current = schedule.term(View::new(view.get().max(1)));
+        let shown = |term: Term| {
+            let leader = schedule.leader_of_term(term);
+            let member = snapshot.members.get(leader);
+            member.map(|member| term_leader(term, parameters.term_views, member))
+        };
+        let Some(first) = shown(current) else { return Ok(None) };
+        let next = (1..=NEXT_TERMS).filter_map(|n| shown(current.saturating_add(n))).collect();
+        Ok(Some(LeaderSchedule {
+            epoch: epoch.get(),
+            snapshot: Snapshot::clone(&snapshot).id.get(),
+            view: view.get(),
+            current: first,
+            next,
+        }))
+    }
+
+    fn batch_of(&self, height: Height) -> Result<Option<BatchInfo>, ReadError> {
+        let l1 = &self.ledger.l1;
+        let Some(mut batch) = l1.last_batch().filter(|b| b.core.last_height >= height) else { return Ok(None) };
+        // Batches tile the heights: halve the distance until the one that holds the height is met.
+        let (mut low, mut high) = (1, batch.core.index.get());
+        while !holds(&batch, height) && low < high {
+            let middle = low.midpoint(high);
+            match l1.batch(baton_primitives::BatchIndex::new(middle)) {
+                Some(found) if found.core.last_height < height => low = middle + 1,
+                Some(found) => {
+                    high = middle;
+                    batch = found;
+                }
+                // Older ones are not kept in memory.
+                None => low = middle + 1,
+            }
+        }
+        if !holds(&batch, height) {
+            return Ok(None);
+        }
+        let settled = batch.l1_number <= l1.heads().finalized.number;
+        Ok(Some(BatchInfo {
+            index: batch.core.index.get(),
+            core_hash: batch.core_hash,
+            core: batch.core.clone(),
+            status: if settled { BatchStatus::Settled } else { BatchStatus::Posted },
+            lane: batch.lane,
+            blobs: batch.blob_hashes.clone(),
+            l1_transaction: batch.transaction,
+            l1_block: BlockRef { number: batch.l1_number, hash: batch.l1_hash, timestamp: batch.l1_timestamp },
+            poster: batch.poster,
+        }))
+    }
+
+    fn blob(&self, versioned_hash: B256) -> Result<Option<Bytes>, ReadError> {
+        Ok((self.blobs)(versioned_hash))
+    }
+
+    fn peers(&self) -> usize {
+        self.consensus.as_ref().map_or(0, |status| status.borrow().peers)
+    }
+}
+
+impl Backend {
+    fn block_ref(&self, height: Height) -> BlockRef {
+        let header = Chain::header(self, height).ok().flatten();
+        let (hash, timestamp) = header.map_or((B256::ZERO, 0), |(hash, header)| (hash, header.timestamp));
+        BlockRef { number: height.get(), hash, timestamp }
+    }
+
+    fn last_view(&self, head: Height) -> Result<View, ReadError> {
+        let header = self.ledger.engine.header_at(head.get()).map_err(store)?;
+        let extra = header.and_then(|(_, header)| ExtraData::from_bytes(&header.extra_data).ok());
+        Ok(extra.map_or(View::ZERO, |extra| extra.view))
+    }
+}
+
+fn holds(batch: &AcceptedBatch, height: Height) -> bool {
+    batch.core.first_height <= height && height <= batch.core.last_height
+}
+
+fn term_leader(term: Term, term_views: u64, member: &Member) -> TermLeader {
+    let last_view = term.get().saturating_mul(term_views);
+    TermLeader {
+        term: term.get(),
+        first_view: last_view.saturating_sub(term_views) + 1,
+        last_view,
+        leader: SequencerRef {
+            id: member.id.get(),
+            owner: member.owner,
+            operator: member.operator,
+            identity: member.identity.0,
+            stake: alloy::primitives::U256::from(member.stake),
+            endpoint: member.endpoint.clone(),
+        },
+    }
+}
+
+fn age(timestamp: u64) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(Duration::from_secs(timestamp))
+}
