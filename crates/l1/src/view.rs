@@ -81,6 +81,8 @@ struct State {
     started: Option<Started>,
     /// Every registration of keys: L1 block, identity, sequencer; in order.
     registered: Vec<(u64, IdentityKey, SequencerId)>,
+    /// Every entry to and exit from the active set: L1 block, sequencer, whether it left by its owner's wish; in order.
+    moves: Vec<(u64, SequencerId, bool)>,
 }
 
 /// One block as kept.
@@ -92,6 +94,8 @@ struct Kept {
     deposits_total: u64,
 }
 
+/// `ISequencerPool.DeactivationReason.Owner`.
+const LEFT_BY_OWNER: u8 = 0;
 /// How many accepted batches are kept below the oldest block kept.
 const KEPT_BATCHES: usize = 1_024;
 
@@ -107,6 +111,7 @@ impl L1View {
             epochs: BTreeMap::new(),
             started: None,
             registered: Vec::new(),
+            moves: Vec::new(),
         };
         Self { state: Arc::new(parking_lot::RwLock::new(state)), heads: watch::Sender::new(Heads::default()) }
     }
@@ -187,6 +192,11 @@ impl L1View {
         self.state.read().registered.iter().rev().find(|(_, i, _)| i == identity).map(|(_, _, id)| *id)
     }
 
+    /// Whether this sequencer last left the active set because its owner wanted it.
+    pub fn left_by_owner(&self, id: SequencerId) -> bool {
+        self.state.read().moves.iter().rev().find(|(_, moved, _)| *moved == id).is_some_and(|(_, _, left)| *left)
+    }
+
     /// Tells that nobody will ask for origins and deposits below this L1 block again.
     pub fn release(&self, below: u64) {
         self.state.write().release(below);
@@ -257,8 +267,8 @@ impl State {
         }
         self.batches.extend(batches.into_iter().map(|b| (b.core.index, Arc::new(b))));
         for log in &block.logs {
-            if let ContractEvent::SequencerPool(SequencerPoolEvents::Registered(e)) = &log.event {
-                self.registered.push((block.number, IdentityKey(e.identity), SequencerId::new(e.id)));
+            if let ContractEvent::SequencerPool(event) = &log.event {
+                self.note_pool(block.number, event);
             }
             let ContractEvent::BatchInbox(event) = &log.event else { continue };
             if let BatchInboxEvents::EpochOpened(e) = event {
@@ -294,6 +304,17 @@ impl State {
         Ok(())
     }
 
+    fn note_pool(&mut self, number: u64, event: &SequencerPoolEvents) {
+        if let SequencerPoolEvents::Registered(e) = event {
+            self.registered.push((number, IdentityKey(e.identity), SequencerId::new(e.id)));
+        } else if let SequencerPoolEvents::Activated(e) = event {
+            self.moves.push((number, SequencerId::new(e.id), false));
+        } else if let SequencerPoolEvents::Deactivated(e) = event {
+            let owner = e.reason == LEFT_BY_OWNER;
+            self.moves.push((number, SequencerId::new(e.id), owner));
+        }
+    }
+
     fn revert(&mut self, to: u64) -> Option<u64> {
         while self.blocks.back().is_some_and(|b| b.origin.number > to) {
             self.blocks.pop_back();
@@ -302,6 +323,7 @@ impl State {
         self.epochs.retain(|_, (_, l1)| *l1 <= to);
         self.snapshots.retain(|_, s| s.seal_block <= to);
         self.registered.retain(|(l1, _, _)| *l1 <= to);
+        self.moves.retain(|(l1, _, _)| *l1 <= to);
         self.started = self.started.filter(|s| s.l1_number <= to);
         self.blocks.back().map(|b| b.origin.timestamp)
     }

@@ -5,7 +5,7 @@ use alloy::{
     primitives::{Address, B256, Bytes, U256},
 };
 use baton_primitives::{
-    Anchor, Epoch, Generation, Height, IdentityKey, RecoveredBlock, SequencerId, Snapshot, SnapshotId,
+    Anchor, BatchIndex, Epoch, Generation, Height, IdentityKey, RecoveredBlock, SequencerId, Snapshot, SnapshotId,
 };
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -59,6 +59,12 @@ pub trait Settlement: Clone + Send + Sync + 'static {
     /// The sequencer that registered this identity.
     fn sequencer_of(&self, identity: &IdentityKey) -> Option<SequencerId>;
 
+    /// Whether this sequencer last left the active set because its owner wanted it.
+    fn left_by_owner(&self, id: SequencerId) -> bool;
+
+    /// Versioned hashes of an accepted batch's blobs; `None` if the batch is not known.
+    fn blob_hashes(&self, index: BatchIndex) -> Option<Vec<B256>>;
+
     /// Snapshot of an epoch as L1's epoch table says; `None` if the row does not exist yet.
     fn epoch_snapshot(&self, epoch: Epoch) -> Option<SnapshotId>;
 }
@@ -72,7 +78,7 @@ pub enum Recipients {
     One(IdentityKey),
 }
 
-/// The peers. What they send comes in through the actor's handle.
+/// The peers. What they send comes in through [`crate::PosterHandle::deliver`].
 pub trait Network: Clone + Send + Sync + 'static {
     /// Sends at most once, without waiting; drops the message where a queue is full or a peer is away.
     fn send(&self, to: Recipients, message: Bytes);
