@@ -216,7 +216,8 @@ contract SequencerPool is ISequencerPool {
     /// @inheritdoc ISequencerPool
     function isNewestAt(uint64 id, uint64 l1Block) external view returns (bool) {
         uint64 sealBlock = _snapshots[id].sealBlock;
-        if (sealBlock == 0 || sealBlock > l1Block) return false;
+        // Snapshot 0 is eligible at any block: without it there would be no answer for the first ones.
+        if (id >= snapshotCount || (id != 0 && (sealBlock == 0 || sealBlock > l1Block))) return false;
         // Seals ascend with ids; ids between two sealed ones were never sealed (8,191 L1 blocks each).
         for (uint64 next = id + 1; next < snapshotCount; ++next) {
             sealBlock = _snapshots[next].sealBlock;

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {IBatchInbox} from "../../src/interfaces/IBatchInbox.sol";
+import {IParameters} from "../../src/interfaces/IParameters.sol";
+import {Certificates} from "../../src/libraries/Certificates.sol";
+import {Snapshots} from "../../src/libraries/Snapshots.sol";
+import {World} from "../helpers/World.sol";
+
+/// @notice Reads a stored snapshot and verifies a certificate: what `post` spends on it, and nothing else.
+contract Verifier {
+    function verify(address code, IBatchInbox.Certificate calldata certificate, bytes memory message) external view returns (uint256 gas) {
+        gas = gasleft();
+        Certificates.verify(Snapshots.load(code), certificate, message);
+        gas -= gasleft();
+    }
+}
+
+/// @notice Gas figures, committed in snapshots/. Every call is a transaction of its own, so storage and accounts are cold.
+/// forge-config: default.isolate = true
+contract GasTest is World {
+    function _absent(uint256 members, uint256 absent) private pure returns (uint256) {
+        return (1 << members) - 1 - ((1 << absent) - 1) * 2;
+    }
+
+    function _certify(uint256 members, uint256 absent, string memory name) private returns (uint256 gas) {
+        _start(members);
+        _advance(5);
+        _prepare(10);
+        IBatchInbox.Certificate memory certificate = _certificate(keccak256("core"), keccak256("data"), _absent(members, absent));
+        bytes memory message = inbox.batchMessage(keccak256("core"), keccak256("data"));
+        (address code,) = pool.snapshotData(0);
+        gas = new Verifier().verify(code, certificate, message);
+        vm.snapshotValue("certificate", name, gas);
+    }
+
+    function test_certificate_of_48_members_with_4_absent_costs_at_most_165000() public {
+        assertLe(_certify(48, 4, "48 members, 4 absent"), 165_000);
+    }
+
+    function test_certificate_of_64_members_with_4_absent() public {
+        _certify(64, 4, "64 members, 4 absent");
+    }
+
+    function test_certificate_of_64_members_with_a_third_absent() public {
+        _certify(64, 21, "64 members, 21 absent");
+    }
+
+    function test_certificate_of_4_members() public {
+        _certify(4, 0, "4 members");
+    }
+
+    /// A running chain of 48: the second batch, and the closing one. Figures include the transaction's 21,000 and its calldata.
+    function test_post_with_48_members() public {
+        _start(48);
+        for (uint256 i = 0; i < 3; ++i) {
+            _advance(3);
+            _prepare(10);
+            _post(_absent(48, 4), "");
+            if (i > 0) vm.snapshotGasLastCall("post", i == 1 ? "48 members, 4 absent" : "48 members, 4 absent, again");
+        }
+        for (uint256 epoch = 0; epoch < 2; ++epoch) {
+            _advance(3);
+            _closeEpoch(1 ether, _evenly(48), _absent(48, 4));
+            vm.snapshotGasLastCall("post", epoch == 0 ? "48 members, closing, first" : "48 members, closing");
+        }
+    }
+
+    function test_snapshot_of_48_members() public {
+        _start(48);
+        _advance(10);
+        pool.takeSnapshot();
+        vm.snapshotGasLastCall("pool", "takeSnapshot, 48 members");
+        uint256 number = vm.getBlockNumber() + 8;
+        _advance(9);
+        pool.seal(1, _header(number, keccak256("prevrandao")));
+        vm.snapshotGasLastCall("pool", "seal");
+    }
+
+    function test_staking() public {
+        _start(4);
+        address account = makeAddr("delegator");
+        _fund(account, 1_000e18);
+        vm.startPrank(account);
+        staking.delegate(1, 100e18);
+        vm.snapshotGasLastCall("staking", "delegate, first");
+        staking.delegate(1, 100e18);
+        vm.snapshotGasLastCall("staking", "delegate, again in the period");
+        vm.stopPrank();
+        _snapshot();
+        vm.startPrank(account);
+        staking.delegate(1, 100e18);
+        vm.snapshotGasLastCall("staking", "delegate, in a later period");
+        uint64 exitId = staking.requestExit(1, 50e18);
+        vm.snapshotGasLastCall("staking", "requestExit");
+        skip(241);
+        staking.finishExit(exitId);
+        vm.snapshotGasLastCall("staking", "finishExit");
+        vm.stopPrank();
+        address newcomer = makeAddr("newcomer");
+        _fund(newcomer, 50_000e18);
+        vm.prank(newcomer);
+        staking.bond(STAKE, 0, 0);
+        vm.snapshotGasLastCall("staking", "bond");
+    }
+
+    function test_portal_and_claims() public {
+        uint64 id = _bond(STAKE, 0);
+        _register(id);
+        address account = makeAddr("delegator");
+        _fund(account, 1_000e18);
+        vm.prank(account);
+        staking.delegate(id, 100e18);
+        uint64[] memory ids = new uint64[](1);
+        ids[0] = id;
+        vm.deal(address(this), 2 * SUPPLY);
+        inbox.start{value: SUPPLY}(_genesis(), ids);
+        portal.deposit{value: 1}(address(1), 1, 100_000, false, "");
+        vm.snapshotGasLastCall("portal", "deposit, first");
+        portal.deposit{value: 1}(address(1), 1, 100_000, false, "");
+        vm.snapshotGasLastCall("portal", "deposit, again");
+        uint32[] memory led = new uint32[](1);
+        led[0] = 240;
+        for (uint256 i = 0; i < 2; ++i) {
+            _advance(3);
+            _closeEpoch(100 ether, led, 1);
+            vm.prank(account);
+            revenue.claim(id, account);
+            vm.snapshotGasLastCall("revenue", i == 0 ? "claim, first" : "claim, again");
+        }
+    }
+}
