@@ -17,10 +17,13 @@ library Certificates {
         uint256 members = Snapshots.count(data);
         if (signers >> members != 0) revert IBatchInbox.BatchInbox_UnknownSigner(signers, members);
         (uint256 signed, uint256 present) = (0, 0);
-        for (uint256 i = 0; i < members; ++i) {
-            if ((signers >> i) & 1 == 0) continue;
-            signed += Snapshots.stakeOf(data, i);
-            ++present;
+        // At most 64 stakes of 112 bits: no sum can overflow.
+        unchecked {
+            for (uint256 i = 0; i < members; ++i) {
+                uint256 bit = (signers >> i) & 1;
+                signed += bit * Snapshots.stakeOf(data, i);
+                present += bit;
+            }
         }
         uint256 total = Snapshots.totalStake(data);
         if (signed * 3 < total * 2) revert IBatchInbox.BatchInbox_InsufficientStake(signed, total);

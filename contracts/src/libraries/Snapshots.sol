@@ -92,9 +92,12 @@ library Snapshots {
     /// @dev r = keccak256(abi.encode(seed, epoch, term)) mod total stake.
     function leader(bytes memory data, bytes32 seed, uint64 epoch, uint64 term) internal pure returns (uint256 member) {
         uint256 draw = uint256(keccak256(abi.encode(seed, epoch, term))) % totalStake(data);
-        uint256 upper = stakeOf(data, 0);
-        while (draw >= upper) {
-            upper += stakeOf(data, ++member);
+        // The draw is below the sum of all stakes, so the walk ends; sums of 112-bit stakes do not overflow.
+        unchecked {
+            uint256 upper = stakeOf(data, 0);
+            while (draw >= upper) {
+                upper += stakeOf(data, ++member);
+            }
         }
     }
 

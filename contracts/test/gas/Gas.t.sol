@@ -19,6 +19,12 @@ contract Verifier {
 /// @notice Gas figures, committed in snapshots/. Every call is a transaction of its own, so storage and accounts are cold.
 /// forge-config: default.isolate = true
 contract GasTest is World {
+    /// @dev The calldata lane, with one word of data: an isolated call cannot carry blobs.
+    function _encoding() internal pure override returns (bytes32 dataHash, bytes memory data) {
+        data = abi.encode(keccak256("data"));
+        dataHash = keccak256(abi.encodePacked(uint8(1), keccak256(data)));
+    }
+
     function _absent(uint256 members, uint256 absent) private pure returns (uint256) {
         return (1 << members) - 1 - ((1 << absent) - 1) * 2;
     }

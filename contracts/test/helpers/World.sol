@@ -260,14 +260,19 @@ abstract contract World is Test {
         return keccak256(abi.encodePacked(uint8(0), hashes));
     }
 
-    /// @dev Posts `next` in blobs, signed by `signers`, from the account on duty.
+    /// @dev The lane that `_post` uses: two blobs.
+    function _encoding() internal virtual returns (bytes32 dataHash, bytes memory data) {
+        return (_blobs(), "");
+    }
+
+    /// @dev Posts `next`, signed by `signers`, from the account on duty.
     function _post(uint256 signers, bytes memory performance) internal {
-        bytes32 dataHash = _blobs();
+        (bytes32 dataHash, bytes memory data) = _encoding();
         IBatchInbox.Certificate memory certificate = _certificate(inbox.hashCore(next), dataHash, signers);
         IBatchInbox.Core memory core = next;
         address poster = _dutyOperator(0);
         vm.prank(poster);
-        inbox.post(core, certificate, performance, "");
+        inbox.post(core, certificate, performance, data);
     }
 
     /// @dev Performance bytes: member i led `led[i]` blocks.
