@@ -269,8 +269,9 @@ contract RevenueShare is IRevenueShare {
         uint256 gross = producer + attester;
         uint256 commission = gross * m.commission / BPS;
         uint256 step = ((gross - commission) << INDEX_BITS) / m.shares;
-        // Dust of the division goes back to the pot; it is taken from the attester's part first.
-        uint256 dust = gross - commission - ((step * m.shares) >> INDEX_BITS);
+        // What shares can ever claim of it, rounded up, because claims add up index steps before they round down. The rest is dust and
+        // goes back to the pot; it is taken from the attester's part first.
+        uint256 dust = gross - commission - ((step * m.shares + (1 << INDEX_BITS) - 1) >> INDEX_BITS);
         if (attester >= dust) attester -= dust;
         else (producer, attester) = (producer + attester - dust, 0);
         s.producers += producer;

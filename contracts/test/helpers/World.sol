@@ -79,13 +79,16 @@ abstract contract World is Test {
         address poolAddress = vm.computeCreateAddress(address(this), nonce + 3);
         address revenueAddress = vm.computeCreateAddress(address(this), nonce + 5);
         address inboxAddress = vm.computeCreateAddress(address(this), nonce + 6);
-        token = new BatonToken(address(this), 1e9 * 1e18);
-        parameters = new Parameters(v);
-        staking = new Staking(parameters, address(token), poolAddress);
-        pool = new SequencerPool(parameters, staking, IBatchInbox(inboxAddress));
-        portal = new Portal(parameters, inboxAddress, RevenueShare(revenueAddress), [address(staking), poolAddress, address(token)]);
-        revenue = new RevenueShare(parameters, staking, pool, inboxAddress, address(portal), treasury);
-        inbox = new BatchInbox(parameters, pool, portal, revenue);
+        // By artifact name: a test that embedded the creation code would compile all of it again.
+        token = BatonToken(vm.deployCode("BatonToken.sol", abi.encode(address(this), 1e9 * 1e18)));
+        parameters = Parameters(vm.deployCode("Parameters.sol", abi.encode(v)));
+        staking = Staking(vm.deployCode("Staking.sol", abi.encode(parameters, token, poolAddress)));
+        pool = SequencerPool(vm.deployCode("SequencerPool.sol", abi.encode(parameters, staking, inboxAddress)));
+        address[3] memory forbidden = [address(staking), poolAddress, address(token)];
+        portal = Portal(payable(vm.deployCode("Portal.sol", abi.encode(parameters, inboxAddress, revenueAddress, forbidden))));
+        revenue = RevenueShare(vm.deployCode("RevenueShare.sol", abi.encode(parameters, staking, pool, inboxAddress, portal, treasury)));
+        inbox = BatchInbox(vm.deployCode("BatchInbox.sol", abi.encode(parameters, pool, portal, revenue)));
+        assertEq(address(inbox), inboxAddress);
     }
 
     // -- Sequencers

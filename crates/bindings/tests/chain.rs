@@ -4,7 +4,7 @@
 use alloy::{
     consensus::{BlobTransactionSidecarEip7594, SidecarBuilder, SimpleCoder},
     eips::BlockNumberOrTag,
-    network::{EthereumWallet, TransactionBuilder, TransactionBuilder7594},
+    network::{EthereumWallet, TransactionBuilder, TransactionBuilder4844},
     node_bindings::{Anvil, AnvilInstance},
     primitives::{Address, B256, U256, keccak256},
     providers::{DynProvider, Provider, ProviderBuilder, ext::AnvilApi},
@@ -290,10 +290,10 @@ async fn a_newcomer_enters_by_readiness_and_errors_name_their_figures() {
     assert_eq!(pool.active().call().await.unwrap(), [1, 2, 3, 4, 5]);
 
     let again =
-        pool.activate(id.get(), block.number, B256::ZERO, proof.into()).from(deployer).call().await.unwrap_err();
+        pool.activate(id.get(), block.number, B256::ZERO, proof.into()).from(deployer).call().await.err().unwrap();
     assert!(explain(&again).starts_with("SequencerPool_WrongStatus"), "{}", explain(&again));
     let staking = Staking::new(addresses.staking, provider);
-    let low = staking.bond(1, 0, 0).from(owner).call().await.unwrap_err();
+    let low = staking.bond(1, 0, 0).from(owner).call().await.err().unwrap();
     let text = explain(&low);
     assert!(text.starts_with("Staking_BelowMinimum") && text.contains("20000000000000000000000"), "{text}");
     assert!(decode_revert(&low.as_revert_data().unwrap()).is_some());
