@@ -153,7 +153,7 @@ contract BatchInbox is IBatchInbox {
             _checkDuty(core, head, snapshot, seed);
             Certificates.verify(snapshot, certificate, batchMessage(coreHash, dataHash));
         }
-        emit BatchPosted(core.index, coreHash, msg.sender, core, dataHash, blobHashes, certificate.signers, performance);
+        _tell(core, coreHash, dataHash, blobHashes, certificate.signers, performance);
         if (data.length > 0) emit BatchData(core.index, data);
 
         _accept(core, head, coreHash, certificate.signers);
@@ -322,6 +322,17 @@ contract BatchInbox is IBatchInbox {
     }
 
     // -- Effects
+
+    function _tell(
+        Core calldata core,
+        bytes32 coreHash,
+        bytes32 dataHash,
+        bytes32[] memory blobHashes,
+        uint256 signers,
+        bytes calldata performance
+    ) private {
+        emit BatchPosted(core.index, coreHash, msg.sender, core, dataHash, blobHashes, signers, performance);
+    }
 
     /// @dev Moves the anchor. `head` is updated in memory and written once.
     function _accept(Core calldata core, Head memory head, bytes32 coreHash, uint256 signers) private {

@@ -266,17 +266,20 @@ contract RevenueShare is IRevenueShare {
         uint256 attester = s.toAttesters * m.stake / s.totalStake;
         // Full from two thirds of the batches on; what is missing is carried over, not given to those present.
         if (signed * 3 < s.batches * 2) attester = attester * signed * 3 / (s.batches * 2);
-        uint256 gross = producer + attester;
-        uint256 commission = gross * m.commission / BPS;
-        uint256 step = ((gross - commission) << INDEX_BITS) / m.shares;
+        uint256 commission = (producer + attester) * m.commission / BPS;
+        uint256 net = producer + attester - commission;
+        uint256 step = (net << INDEX_BITS) / m.shares;
         // What shares can ever claim of it, rounded up, because claims add up index steps before they round down. The rest is dust and
         // goes back to the pot; it is taken from the attester's part first.
-        uint256 dust = gross - commission - ((step * m.shares + (1 << INDEX_BITS) - 1) >> INDEX_BITS);
+        uint256 dust = net - ((step * m.shares + (1 << INDEX_BITS) - 1) >> INDEX_BITS);
         if (attester >= dust) attester -= dust;
         else (producer, attester) = (producer + attester - dust, 0);
         s.producers += producer;
         s.attesters += attester;
-        (s.ids[i], s.producer[i], s.attester[i], s.commission[i]) = (m.id, producer, attester, commission);
+        s.ids[i] = m.id;
+        s.producer[i] = producer;
+        s.attester[i] = attester;
+        s.commission[i] = commission;
         s.index[i] = _record(m, s.snapshot, commission, step);
     }
 

@@ -261,9 +261,25 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         _totalStake -= amount;
         _totalUnbonding += amount;
         exitId = ++exitCount;
-        uint64 readyAt = uint64(block.timestamp) + unbonding;
-        _exits[exitId] = Exit({account: account, sequencer: id, period: from, amount: amount, readyAt: readyAt});
-        emit ExitRequested(exitId, id, account, position == SELF, amount, readyAt, trace.value, pot.stake, pot.total.value, from);
+        Exit memory out =
+            Exit({account: account, sequencer: id, period: from, amount: amount, readyAt: uint64(block.timestamp) + unbonding});
+        _exits[exitId] = out;
+        _tellExit(pot, position, exitId, out);
+    }
+
+    function _tellExit(Pot storage pot, address position, uint64 exitId, Exit memory out) private {
+        emit ExitRequested(
+            exitId,
+            out.sequencer,
+            out.account,
+            position == SELF,
+            out.amount,
+            out.readyAt,
+            pot.positions[position].value,
+            pot.stake,
+            pot.total.value,
+            out.period
+        );
     }
 
     /// @dev What shares are worth now, rounded down.

@@ -36,6 +36,8 @@ fn compile() -> Vec<(&'static str, Value)> {
     let remapping = |text: &str| Remapping::from_str(text).unwrap();
     let paths = ProjectPathsConfig::builder()
         .sources(folder.join("src"))
+        .tests(scratch.path().join("test"))
+        .scripts(scratch.path().join("script"))
         .lib(folder.join("lib"))
         .remapping(remapping(&format!("@openzeppelin/={}/lib/@openzeppelin/", folder.display())))
         .artifacts(scratch.path().join("out"))
@@ -46,7 +48,6 @@ fn compile() -> Vec<(&'static str, Value)> {
         optimizer: Optimizer { enabled: Some(true), runs: Some(200), details: None },
         metadata: Some(SettingsMetadata::new(BytecodeHash::None, true)),
         evm_version: Some(EvmVersion::Osaka),
-        via_ir: Some(true),
         ..Settings::default()
     };
     let project = ProjectBuilder::<SolcCompiler>::new(Default::default())
