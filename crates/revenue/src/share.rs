@@ -191,8 +191,10 @@ impl Epoch {
         let commission = gross * U256::from(member.commission_bps) / U256::from(WHOLE);
         let shares = U256::from(member.shares);
         let index_step = ((gross - commission) << INDEX_BITS) / shares;
-        // Dust of the division goes back to the pot; it is taken from the attester's part first.
-        let dust = gross - commission - ((index_step * shares) >> INDEX_BITS);
+        // What shares can ever claim of it, rounded up, because claims add up index steps before they round down. The rest is
+        // dust and goes back to the pot; it is taken from the attester's part first.
+        let one: U256 = U256::from(1) << INDEX_BITS;
+        let dust = gross - commission - ((index_step * shares + one - U256::from(1)) >> INDEX_BITS);
         if attester >= dust {
             attester -= dust;
         } else {
