@@ -250,15 +250,15 @@ pub async fn start<P: Provider<Ethereum>>(
     mined("start", called("start", sent)?.get_receipt().await)
 }
 
-fn refused(step: &'static str, error: &TransportError) -> DeployError {
+pub(crate) fn refused(step: &'static str, error: &TransportError) -> DeployError {
     DeployError::Refused { step, reason: explain_transport(error) }
 }
 
-fn called<T>(step: &'static str, result: Result<T, alloy::contract::Error>) -> Result<T, DeployError> {
+pub(crate) fn called<T>(step: &'static str, result: Result<T, alloy::contract::Error>) -> Result<T, DeployError> {
     result.map_err(|error| DeployError::Refused { step, reason: explain(&error) })
 }
 
-fn mined(
+pub(crate) fn mined(
     step: &'static str,
     result: Result<TransactionReceipt, PendingTransactionError>,
 ) -> Result<TransactionReceipt, DeployError> {

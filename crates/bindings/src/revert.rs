@@ -43,6 +43,12 @@ pub fn explain_transport(error: &TransportError) -> String {
     data.and_then(|data| decode_revert(&data)).unwrap_or_else(|| error.to_string())
 }
 
+/// The name alone of the error a call failed with.
+pub(crate) fn error_name(error: &ContractError) -> Option<String> {
+    let text = decode_revert(&error.as_revert_data()?)?;
+    text.split([' ', '(', '{']).next().map(ToOwned::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

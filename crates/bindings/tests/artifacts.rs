@@ -87,7 +87,7 @@ fn artifacts_are_compiled_from_the_sources() {
             let committed = fs::read_to_string(&path).unwrap();
             assert!(
                 committed == text,
-                "{} is not what contracts/src compiles to; run BATON_WRITE_ARTIFACTS=1 cargo test -p baton-bindings --test artifacts",
+                "{} is not what contracts/src compiles to; run BATON_WRITE_ARTIFACTS=1 cargo test --workspace --test artifacts",
                 path.display()
             );
         }

@@ -8,19 +8,18 @@ use alloy::{
     node_bindings::{Anvil, AnvilInstance},
     primitives::{Address, B256, U256, keccak256},
     providers::{DynProvider, Provider, ProviderBuilder, ext::AnvilApi},
-    rlp::Encodable,
     rpc::types::TransactionRequest,
     signers::local::PrivateKeySigner,
     sol_types::SolCall,
 };
 use baton_bindings::{
-    ChainParameters, DeployConfig, Deployment, Genesis, Registration, bond,
+    ChainParameters, DeployConfig, Deployment, Genesis, Kept, Registration, SEAL_DELAY, activate, bond,
     contracts::{BatchInbox, BatonToken, IBatchInbox, Portal, RevenueShare, SequencerPool, Staking},
-    decode_revert, deploy, explain, predeploys, register, start,
+    decode_revert, deploy, explain, keep_snapshots, predeploys, register, start,
 };
 use baton_primitives::{
     BatchIndex, Core, Epoch, Generation, Height, IdentitySecret, MemberPerformance, Performance, SequencerId, Snapshot,
-    SnapshotId, View, batch_message, bls, data_hash_blobs, readiness_message,
+    SnapshotId, View, batch_message, bls, data_hash_blobs,
 };
 use std::path::Path;
 
@@ -226,25 +225,24 @@ async fn a_founded_chain_posts_closes_and_pays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_is_sealed_with_the_header_of_a_real_block() {
+async fn snapshots_are_taken_and_sealed_with_the_headers_of_real_blocks() {
     let chain = chain().await;
-    let provider = &chain.provider;
-    let pool = SequencerPool::new(chain.deployment.addresses.pool, provider);
+    let (provider, addresses) = (&chain.provider, chain.deployment.addresses);
+    let keep = || keep_snapshots(provider, &addresses, chain.owners[0]);
+    assert_eq!(keep().await.unwrap(), None, "the interval has not passed");
     provider.anvil_mine(Some(5), None).await.unwrap();
-    let taken = pool.takeSnapshot().from(chain.owners[0]).send().await.unwrap().get_receipt().await.unwrap();
-    let number = taken.block_number.unwrap() + 8;
-    provider.anvil_mine(Some(300), None).await.unwrap();
+    assert_eq!(keep().await.unwrap(), Some(Kept::Taken(SnapshotId::new(1))));
+    assert_eq!(keep().await.unwrap(), None, "the sealing block is not there yet");
+    let number = provider.get_block_number().await.unwrap() + SEAL_DELAY;
     // More than 256 blocks later only the history contract of EIP-2935 knows the hash.
-    provider.anvil_mine(Some(300), None).await.unwrap();
-    let block = provider.get_block_by_number(number.into()).await.unwrap().unwrap();
-    let mut header = Vec::new();
-    block.header.inner.encode(&mut header);
-    assert_eq!(keccak256(&header), block.header.hash);
-    pool.seal(1, header.into()).from(chain.owners[0]).send().await.unwrap().get_receipt().await.unwrap();
+    provider.anvil_mine(Some(600), None).await.unwrap();
+    assert_eq!(keep().await.unwrap(), Some(Kept::Sealed(SnapshotId::new(1))));
     let sealed = chain.snapshot(1).await;
+    let block = provider.get_block_by_number(number.into()).await.unwrap().unwrap();
     let randao = block.header.inner.mix_hash;
     assert_eq!(sealed.seed, keccak256([randao.as_slice(), &1u64.to_be_bytes()].concat()));
     assert_eq!(sealed.members, chain.snapshot(0).await.members);
+    assert_eq!(keep().await.unwrap(), Some(Kept::Taken(SnapshotId::new(2))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -266,32 +264,13 @@ async fn a_newcomer_enters_by_readiness_and_errors_name_their_figures() {
     };
     register(provider, &chain.deployment, owner, id, &registration).await.unwrap();
 
-    let block = provider.get_block_by_number(BlockNumberOrTag::Latest).await.unwrap().unwrap().header;
-    let message = readiness_message(
-        chain.deployment.l1_chain_id,
-        addresses.pool,
-        Generation::ZERO,
-        id,
-        0,
-        block.number,
-        block.hash,
-        B256::ZERO,
-    );
+    let wrong = activate(provider, &chain.deployment, id, &secret(41), deployer).await.unwrap_err().to_string();
+    assert!(wrong.contains("SequencerPool_BadReadiness"), "{wrong}");
+    activate(provider, &chain.deployment, id, &key, deployer).await.unwrap();
     let pool = SequencerPool::new(addresses.pool, provider);
-    let proof = key.sign(&message).to_eip2537();
-    pool.activate(id.get(), block.number, B256::ZERO, proof.into())
-        .from(deployer)
-        .send()
-        .await
-        .unwrap()
-        .get_receipt()
-        .await
-        .unwrap();
     assert_eq!(pool.active().call().await.unwrap(), [1, 2, 3, 4, 5]);
-
-    let again =
-        pool.activate(id.get(), block.number, B256::ZERO, proof.into()).from(deployer).call().await.err().unwrap();
-    assert!(explain(&again).starts_with("SequencerPool_WrongStatus"), "{}", explain(&again));
+    let again = activate(provider, &chain.deployment, id, &key, deployer).await.unwrap_err().to_string();
+    assert!(again.contains("SequencerPool_WrongStatus"), "{again}");
     let staking = Staking::new(addresses.staking, provider);
     let low = staking.bond(1, 0, 0).from(owner).call().await.err().unwrap();
     let text = explain(&low);
