@@ -34,6 +34,8 @@ struct Log {
 enum Verb {
     /// Run the whole system on this machine: L1, sequencers, follower, index, API, page.
     Devnet(Box<crate::devnet::DevnetFlags>),
+    /// Write what happened to Postgres.
+    Indexer(verbs::index::IndexerFlags),
     /// Deploy the contracts.
     Deploy(verbs::deploy::Deploy),
     /// Start the deployed chain with its founding set.
@@ -184,6 +186,7 @@ fn run(parsed: Parsed) -> Result<ExitCode> {
 async fn dispatch(parsed: Parsed) -> Result<ExitCode> {
     match parsed.app.verb {
         Verb::Devnet(flags) => Box::pin(crate::devnet::run(*flags)).await?,
+        Verb::Indexer(flags) => Box::pin(verbs::index::run(&flags)).await?,
         Verb::Deploy(verb) => Box::pin(verbs::deploy::deploy(&verb)).await?,
         Verb::Start(verb) => Box::pin(verbs::deploy::start(&verb)).await?,
         Verb::Stake(verb) => Box::pin(verbs::stake::run(verb)).await?,

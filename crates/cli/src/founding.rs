@@ -13,10 +13,10 @@ use alloy::{
     signers::local::PrivateKeySigner,
 };
 use baton_bindings::{
-    ChainParameters, DeployConfig, Deployment, Genesis, Registration, bond, contracts::BatonToken, deploy, predeploys,
-    register, start,
+    ChainParameters, DeployConfig, Deployment, Genesis, Registration, bond, contracts::BatonToken, deploy, register,
+    start,
 };
-use baton_engine::{Genesis as EngineGenesis, GenesisAccount, genesis_block};
+use baton_engine::genesis_block;
 use baton_node::OperatorKeys;
 use baton_primitives::{L1Origin, SequencerId};
 use eyre::{Result, WrapErr, ensure, eyre};
@@ -95,12 +95,7 @@ pub async fn genesis_at_head(l1: &impl Provider, parameters: &ChainParameters) -
         timestamp: head.header.timestamp,
         ..L1Origin::default()
     };
-    let alloc = predeploys::all()
-        .into_iter()
-        .map(|(address, code)| (address, GenesisAccount { nonce: 1, code, ..GenesisAccount::default() }))
-        .collect();
-    let engine = EngineGenesis { parameters: parameters.into(), timestamp: origin.timestamp, origin, alloc };
-    let (block, state_root) = genesis_block(&engine)?;
+    let (block, state_root) = genesis_block(&baton_node::genesis(parameters.into(), origin.timestamp, origin))?;
     Ok(Genesis {
         block_hash: block.hash(),
         state_root,

@@ -214,8 +214,7 @@ pub async fn guard(program: &Path, args: &[OsString], grace: Duration) -> io::Re
     let id = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
     tokio::select! {
         status = child.wait() => return Ok(status?.code().unwrap_or(1)),
-        () = stdin_closed() => {}
-        () = asked_to_end() => {}
+        () = end_of_life(true) => {}
     }
     if let Some(id) = id.filter(|_| matches!(child.try_wait(), Ok(None))) {
         let _ = kill(id, Signal::SIGTERM);
@@ -241,6 +240,14 @@ pub async fn asked_to_end() {
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
         }
         _ => std::future::pending().await,
+    }
+}
+
+/// Completes on SIGINT, on SIGTERM and, if `watch_stdin`, at the end of standard input.
+pub async fn end_of_life(watch_stdin: bool) {
+    tokio::select! {
+        () = asked_to_end() => {}
+        () = stdin_closed(), if watch_stdin => {}
     }
 }
 

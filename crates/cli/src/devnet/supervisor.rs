@@ -70,7 +70,7 @@ pub(super) async fn run(flags: &DevnetFlags) -> Result<()> {
         }
     };
     let stop = CancellationToken::new();
-    let ended = end_of_devnet(flags.exit_on_stdin_close);
+    let ended = process::end_of_life(flags.exit_on_stdin_close);
     tokio::pin!(ended);
 
     let (cluster, services) = tokio::select! {
@@ -113,13 +113,6 @@ pub(super) async fn run(flags: &DevnetFlags) -> Result<()> {
     drop(lock);
     say("stopped; nothing is left behind");
     Ok(())
-}
-
-async fn end_of_devnet(watch_stdin: bool) {
-    tokio::select! {
-        () = process::asked_to_end() => {}
-        () = process::stdin_closed(), if watch_stdin => {}
-    }
 }
 
 /// Starts cluster, deposits and services; the database comes up beside the chain.

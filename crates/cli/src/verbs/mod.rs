@@ -4,6 +4,7 @@ pub mod bench;
 pub mod config;
 pub mod deploy;
 pub mod doctor;
+pub mod index;
 pub mod keys;
 pub mod l1;
 pub mod node;

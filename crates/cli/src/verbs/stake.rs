@@ -1,6 +1,9 @@
 //! The contracts' calls, one a verb: stake, register, activate, delegate, exit, finish-exit, claim, deposit.
 
-use super::l1::{Done, Sender, SenderFlags, amount, mined};
+use super::{
+    index::until_asked_to_end,
+    l1::{Done, Sender, SenderFlags, amount, mined},
+};
 use crate::{
     keys::possession,
     output::{Format, ether},
@@ -16,7 +19,8 @@ use baton_node::OperatorKeys;
 use baton_primitives::{Generation, SequencerId, readiness_message};
 use clap::{Args, Subcommand};
 use eyre::{Result, ensure, eyre};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
+use tokio_util::sync::CancellationToken;
 
 /// Verbs that send a transaction to the contracts.
 #[derive(Debug, Subcommand)]
@@ -37,6 +41,20 @@ pub enum StakeVerb {
     Claim(Claim),
     /// Send ether from L1 to L2.
     Deposit(Deposit),
+    /// Take the next snapshot of the set and seal taken ones, where due; anyone may.
+    Snapshots(Snapshots),
+}
+
+/// `baton snapshots`.
+#[derive(Args, Debug)]
+pub struct Snapshots {
+    #[command(flatten)]
+    sender: SenderFlags,
+    /// Go on until interrupted.
+    #[arg(long)]
+    watch: bool,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// `baton stake`.
@@ -183,6 +201,7 @@ pub async fn run(verb: StakeVerb) -> Result<()> {
         StakeVerb::FinishExit(v) => (finish_exit(&v).await?, v.format),
         StakeVerb::Claim(v) => (claim(&v).await?, v.format),
         StakeVerb::Deposit(v) => (deposit(&v).await?, v.format),
+        StakeVerb::Snapshots(v) => return snapshots(&v).await,
     };
     format.print(&done, Done::line)?;
     Ok(())
@@ -298,6 +317,37 @@ pub async fn keep_snapshots(s: &Sender) -> Result<Vec<String>> {
         done.push(format!("took snapshot {count}"));
     }
     Ok(done)
+}
+
+/// Takes and seals snapshots whenever one is due, until `stop`. What L1 refuses is logged and tried again.
+pub async fn keep(s: Sender, stop: CancellationToken) {
+    const PAUSE: Duration = Duration::from_secs(1);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+        match keep_snapshots(&s).await {
+            Ok(done) => done.iter().for_each(|what| tracing::info!("{what}")),
+            // Another keeper may have been faster.
+            Err(error) => tracing::debug!("snapshots: {error:#}"),
+        }
+    }
+}
+
+/// `baton snapshots`: takes and seals them, once or for good.
+///
+/// # Errors
+/// If L1 does not answer or the pool refuses.
+async fn snapshots(v: &Snapshots) -> Result<()> {
+    let s = v.sender.sender().await?;
+    if v.watch {
+        keep(s, until_asked_to_end(false)).await;
+        return Ok(());
+    }
+    let done = keep_snapshots(&s).await?;
+    v.format.print(&done, |done| if done.is_empty() { "no snapshot is due".into() } else { done.join("\n") })?;
+    Ok(())
 }
 
 async fn delegate(v: &Position) -> Result<Done> {

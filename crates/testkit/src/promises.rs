@@ -1,0 +1,187 @@
+//! The promises of the design, each a check by name. A check that passes says nothing; one that fails says what it saw.
+
+use crate::world::{World, hash_at};
+use alloy::primitives::{B256, U256};
+use alloy::providers::Provider;
+use baton_bindings::contracts::{BatonToken, RevenueShare, SequencerPool, Staking};
+use baton_cli::chain;
+use baton_primitives::{Epoch, Snapshot, Term};
+use eyre::{Result, ensure, eyre};
+use futures::StreamExt;
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{sync::Mutex, task::JoinHandle};
+use url::Url;
+
+/// Final blocks as one observer saw them, with the moment of each.
+#[derive(Debug)]
+pub struct FinalLog {
+    seen: Arc<Mutex<BTreeMap<u64, (B256, Instant)>>>,
+    task: JoinHandle<()>,
+}
+
+impl FinalLog {
+    /// Starts to observe.
+    ///
+    /// # Errors
+    /// If the endpoint does not answer.
+    pub async fn start(ws: &Url) -> Result<Self> {
+        let mut heads = chain::heads(ws).await?;
+        let seen = Arc::new(Mutex::new(BTreeMap::new()));
+        let writer = seen.clone();
+        let task = tokio::spawn(async move {
+            while let Some(head) = heads.next().await {
+                writer.lock().await.insert(head.number, (head.hash, Instant::now()));
+            }
+        });
+        Ok(Self { seen, task })
+    }
+
+    /// What was seen so far.
+    pub async fn blocks(&self) -> BTreeMap<u64, (B256, Instant)> {
+        self.seen.lock().await.clone()
+    }
+
+    /// The longest time between two heads seen after `from`.
+    pub async fn longest_gap(&self, from: Instant) -> Duration {
+        let times: Vec<Instant> = self.seen.lock().await.values().map(|(_, at)| *at).filter(|at| *at >= from).collect();
+        times.windows(2).map(|pair| pair[1].duration_since(pair[0])).max().unwrap_or_default()
+    }
+}
+
+impl Drop for FinalLog {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// P1 `no_lost_final`: every final block that was seen is still at its height on every node.
+///
+/// # Errors
+/// The first that is not.
+pub async fn no_lost_final(world: &World, logs: &[&FinalLog]) -> Result<()> {
+    for log in logs {
+        for (height, (hash, _)) in log.blocks().await {
+            for node in world.nodes() {
+                let now = hash_at(&chain::http(&node.plan.http()), height).await?;
+                ensure!(now == hash, "P1: {} has {now} at height {height}, {hash} was final", node.plan.name);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// P2 `agreement`: all nodes have the same block at every height they share, and L1 accepted one core an index.
+///
+/// # Errors
+/// The first contradiction.
+pub async fn agreement(world: &World) -> Result<()> {
+    let mut shared = u64::MAX;
+    for node in world.nodes() {
+        shared = shared.min(chain::http(&node.plan.http()).get_block_number().await?);
+    }
+    for height in 0..=shared {
+        let mut first = None;
+        for node in world.nodes() {
+            let hash = hash_at(&chain::http(&node.plan.http()), height).await?;
+            let expected = *first.get_or_insert(hash);
+            ensure!(hash == expected, "P2: {} has {hash} at height {height}, another has {expected}", node.plan.name);
+        }
+    }
+    posted_once(world).await
+}
+
+/// P2 and P9: batches on L1 are numbered without gap or repetition, and each starts where the former ended.
+///
+/// # Errors
+/// The first that does not.
+pub async fn posted_once(world: &World) -> Result<()> {
+    let batches = world.batches().await?;
+    let mut height = 0;
+    for (batch, index) in batches.iter().zip(1u64..) {
+        ensure!(batch.index == index, "P2: batch {} follows batch {}", batch.index, index - 1);
+        ensure!(
+            batch.core.firstHeight == height + 1,
+            "P2: batch {index} starts at {}, not at {}",
+            batch.core.firstHeight,
+            height + 1
+        );
+        height = batch.core.lastHeight;
+    }
+    Ok(())
+}
+
+/// P3 `derived_equals_final`: at every batch end the certified hash and state root are those of the nodes.
+///
+/// # Errors
+/// The first difference.
+pub async fn batches_are_the_chain(world: &World) -> Result<()> {
+    let provider = world.l2(0);
+    for batch in world.batches().await? {
+        let hash = hash_at(&provider, batch.core.lastHeight).await?;
+        ensure!(
+            hash == batch.core.lastBlock,
+            "P3: batch {} ends with {}, the node has {hash}",
+            batch.index,
+            batch.core.lastBlock
+        );
+    }
+    Ok(())
+}
+
+/// P4 `one_leader`: for the first `terms` terms of `epoch`, Rust and Solidity name the same one leader.
+///
+/// # Errors
+/// The first difference.
+pub async fn one_leader(world: &World, snapshot: u64, epoch: u64, terms: u64) -> Result<Vec<u64>> {
+    let pool = SequencerPool::new(world.cluster.deployment.addresses.pool, world.l1());
+    let set: Snapshot = pool.snapshot(snapshot).call().await?.try_into()?;
+    let mut leaders = Vec::new();
+    for term in 1..=terms {
+        let here = baton_schedule::leader(set.seed, Epoch::new(epoch), Term::new(term), &set.stakes())
+            .ok_or_else(|| eyre!("P4: snapshot {snapshot} has no stake"))?;
+        let there = pool.leaderOf(snapshot, epoch, term).call().await?;
+        let id = set.members[here].id.get();
+        ensure!(there.id == id, "P4: epoch {epoch} term {term}: Rust names {id}, Solidity {}", there.id);
+        leaders.push(id);
+    }
+    Ok(leaders)
+}
+
+/// P6 `conservation`: the books of revenue and stake balance to the wei.
+///
+/// # Errors
+/// The equation that does not hold.
+pub async fn conservation(world: &World) -> Result<()> {
+    let a = &world.cluster.deployment.addresses;
+    let l1 = world.l1();
+    let revenue = RevenueShare::new(a.revenue, &l1);
+    let staking = Staking::new(a.staking, &l1);
+    let token = BatonToken::new(a.token, &l1);
+    let t = revenue.totals().call().await?;
+    let credited = U256::from(t.debtsPaid) + U256::from(t.treasury) + U256::from(t.income) + U256::from(t.carry);
+    ensure!(U256::from(t.received) == credited, "P6: received {} but credited {credited}", t.received);
+    let held = l1.get_balance(a.revenue).await?;
+    let owed = U256::from(t.received) - U256::from(t.claimed);
+    ensure!(held == owed, "P6: RevenueShare holds {held} wei, its books say {owed}");
+    let fees: U256 = world.batches().await?.iter().map(|b| b.core.fees).sum();
+    ensure!(fees == U256::from(t.received), "P6: batches swept {fees} wei, RevenueShare received {}", t.received);
+    let staked = staking.totalStake().call().await? + staking.totalUnbonding().call().await?;
+    let tokens = token.balanceOf(a.staking).call().await?;
+    ensure!(tokens == staked, "P6: Staking holds {tokens} token wei, its books say {staked}");
+    Ok(())
+}
+
+/// P12 `bounded`, for one refusal: the message names the limit or the cause, and says what to do.
+///
+/// # Errors
+/// If it is silent on one of `words`.
+pub fn named(message: &str, words: &[&str]) -> Result<()> {
+    for word in words {
+        ensure!(message.to_lowercase().contains(&word.to_lowercase()), "the error does not say `{word}`: {message}");
+    }
+    Ok(())
+}
