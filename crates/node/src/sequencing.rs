@@ -6,11 +6,13 @@ use crate::{
     source::Source,
 };
 use alloy::primitives::B256;
+use baton_batch::MAX_BLOCK_DATA;
 use baton_consensus::{Chain, ChainError, ProposeContext, VerifyContext};
-use baton_derive::{Attributes, Context, Position, Verdict, attributes, check_block, choose};
+use baton_derive::{Attributes, Context, Position, Verdict, attributes, base_fee, check_block, choose};
 use baton_engine::{BlockAttributes, BlockRef, Budget, ExecuteError, ExecutedBlock, NoTransactions, TransactionSource};
 use baton_primitives::{FinalBlock, Height, RecoveredBlock};
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -59,7 +61,9 @@ impl Ledger {
             attributes(&parent, &place, choice.origin.number, &origins, &self.parameters).map_err(|e| e.to_string())?;
         let base_fee = attributes.base_fee;
         let attributes = engine_attributes(attributes);
-        let budget = Budget { deadline: started + context.budget / 2, max_bytes: self.parameters.max_block_bytes };
+        // Voters hold pool transactions to a lower limit than the block, so that they fit one batch.
+        let max_bytes = self.parameters.max_block_bytes.min(MAX_BLOCK_DATA);
+        let budget = Budget { deadline: started + context.budget / 2, max_bytes };
         let mut pool;
         let mut nothing = NoTransactions;
         let source: &mut dyn TransactionSource = if self.may_take_transactions(choice.time_millis) {
@@ -132,18 +136,18 @@ impl Ledger {
 
     /// Whether a child of `parent` would carry something.
     fn has_work(&self, parent: B256) -> bool {
-        let ready = *self.pool.ready().borrow();
-        if ready > 0 && ready > self.pool.count_waiting(&self.unfinalized_hashes(parent)) {
+        let unfinalized = self.unfinalized_hashes(parent);
+        let Ok(parent) = self.parent(parent) else { return false };
+        if self.pool.has_payable(base_fee(&parent.header, &parent.call.origin), &unfinalized) {
             return true;
         }
-        let Ok(parent) = self.parent(parent) else { return false };
         let reachable = self.l1.heads().head.number.saturating_sub(self.parameters.origin_depth.saturating_add(1));
         self.l1.deposits_up_to(reachable).is_some_and(|total| total > parent.call.deposits)
     }
 
     /// Hashes of the transactions between the last final block and `parent`.
-    fn unfinalized_hashes(&self, parent: B256) -> Vec<B256> {
-        let mut hashes = Vec::new();
+    fn unfinalized_hashes(&self, parent: B256) -> HashSet<B256> {
+        let mut hashes = HashSet::new();
         let mut next = self.engine.unfinalized(&parent);
         while let Some(executed) = next {
             hashes.extend(executed.block.transactions().iter().filter(|t| !t.is_deposit()).map(|t| t.tx_hash()));

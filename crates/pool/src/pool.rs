@@ -227,6 +227,17 @@ impl Pool {
         Best::new(base_fee, queues.collect())
     }
 
+    /// Whether a block at this base fee on top of `included` (transactions of blocks not yet final) would have something
+    /// to take: for some sender the first ready transaction that is not included pays the base fee.
+    pub fn has_payable(&self, base_fee: u64, included: &HashSet<B256>) -> bool {
+        let waiting = self.shared.waiting.lock();
+        waiting.senders.values().any(|sender| {
+            let mut ready = sender.entries.values().take(sender.ready);
+            let first = ready.find(|entry| !included.contains(&entry.transaction.hash));
+            first.is_some_and(|entry| entry.transaction.tip(base_fee).is_some())
+        })
+    }
+
     /// Removes a transaction that can never be included, and remembers why.
     pub fn reject(&self, hash: B256, why: String) {
         let mut waiting = self.shared.waiting.lock();
@@ -267,12 +278,6 @@ impl Pool {
     /// Whether the transaction waits.
     pub fn contains(&self, hash: &B256) -> bool {
         self.shared.waiting.lock().by_hash.contains_key(hash)
-    }
-
-    /// How many of these wait here.
-    pub fn count_waiting<'a>(&self, hashes: impl IntoIterator<Item = &'a B256>) -> usize {
-        let waiting = self.shared.waiting.lock();
-        hashes.into_iter().filter(|hash| waiting.by_hash.contains_key(*hash)).count()
     }
 
     /// A waiting transaction.

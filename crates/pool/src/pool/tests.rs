@@ -107,6 +107,25 @@ fn a_fee_cap_below_the_base_fee_blocks_the_senders_later_transactions() {
 }
 
 #[test]
+fn only_transactions_that_pay_and_are_not_included_yet_call_for_a_block() {
+    let world = world(|_| {});
+    let none = HashSet::new();
+    assert!(!world.pool.has_payable(100, &none));
+    let cheap = TxEip1559 { max_fee_per_gas: 50, max_priority_fee_per_gas: 50, ..transfer(0, 0) };
+    world.send(0, cheap).unwrap();
+    world.send(0, transfer(1, 5)).unwrap();
+    world.send(1, transfer(1, 5)).unwrap();
+    assert!(!world.pool.has_payable(100, &none), "behind a cheap one, or behind a gap");
+    assert!(world.pool.has_payable(50, &none));
+    let first = world.send(2, transfer(0, 5)).unwrap();
+    assert!(world.pool.has_payable(100, &none));
+    let included = HashSet::from([first]);
+    assert!(!world.pool.has_payable(100, &included));
+    world.send(2, transfer(1, 5)).unwrap();
+    assert!(world.pool.has_payable(100, &included));
+}
+
+#[test]
 fn a_replacement_must_pay_ten_percent_more_on_both_caps() {
     let world = world(|_| {});
     let first = world.send(0, transfer(0, 100)).unwrap();
