@@ -2,6 +2,7 @@ use super::*;
 use alloy::{
     consensus::{SignableTransaction, TxEip1559, TxEip2930, TxEip7702, TxLegacy},
     eips::{
+        eip2718::Encodable2718,
         eip2930::{AccessList, AccessListItem},
         eip7702::{Authorization, SignedAuthorization},
     },
@@ -9,6 +10,7 @@ use alloy::{
 };
 use baton_primitives::{Deposit, Transaction};
 use proptest::prelude::*;
+use std::{fs, path::PathBuf};
 
 const CHAIN: u64 = 13_370;
 
@@ -309,4 +311,104 @@ fn an_eth_transfer_costs_at_most_72_bytes_and_an_erc20_transfer_80() {
 fn heartbeats_cost_nearly_nothing() {
     let few = encode(&heartbeats(1_500, 300), CHAIN).unwrap().len();
     assert!(few < 200, "1,500 heartbeats cost {few} bytes");
+}
+
+/// Writes the vector when `BATON_BLESS` is set. Committed data must decode for ever: a chain's history is written in it.
+#[test]
+fn committed_batch_data_still_decodes_to_its_blocks() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/batch.json");
+    let mut blocks = heartbeats(8, 150);
+    let list = AccessList(vec![AccessListItem { address: account(1), storage_keys: vec![B256::with_last_byte(7)] }]);
+    let signature = Signature::new(U256::from(11), U256::from(12), true);
+    let fields =
+        |nonce| (CHAIN, nonce, 2_000_000_000u128, 300_000u64, U256::from(5) * U256::from(10).pow(U256::from(17)));
+    let (chain_id, nonce, fee, gas_limit, value) = fields(300);
+    let authorization = Authorization { chain_id: U256::from(CHAIN), address: account(3), nonce: 1 };
+    blocks[2].transactions = vec![transfer(1, 0), token_transfer(2, 1), token_transfer(2, 2)];
+    blocks[3].transactions = vec![
+        TxLegacy {
+            chain_id: None,
+            nonce,
+            gas_price: fee,
+            gas_limit,
+            to: TxKind::Create,
+            value,
+            input: vec![0x60; 40].into(),
+        }
+        .into_signed(signature)
+        .into(),
+        TxLegacy {
+            chain_id: Some(chain_id),
+            nonce,
+            gas_price: fee,
+            gas_limit,
+            to: account(1).into(),
+            value,
+            input: Bytes::new(),
+        }
+        .into_signed(signature)
+        .into(),
+        TxEip2930 {
+            chain_id,
+            nonce,
+            gas_price: fee,
+            gas_limit,
+            to: account(2).into(),
+            value,
+            access_list: list.clone(),
+            input: vec![1, 2, 3].into(),
+        }
+        .into_signed(signature)
+        .into(),
+    ];
+    blocks[7].transactions = vec![
+        TxEip7702 {
+            chain_id,
+            nonce,
+            gas_limit,
+            max_fee_per_gas: fee,
+            max_priority_fee_per_gas: 1,
+            to: account(3),
+            value,
+            access_list: list,
+            authorization_list: vec![SignedAuthorization::new_unchecked(
+                authorization,
+                1,
+                U256::from(8),
+                U256::from(9),
+            )],
+            input: Bytes::new(),
+        }
+        .into_signed(signature)
+        .into(),
+    ];
+    let mut signatures = Vec::new();
+    let raw = columns(&blocks, CHAIN, &mut signatures).unwrap().into_bytes();
+    if std::env::var_os("BATON_BLESS").is_some() {
+        let rows = |b: &BlockInput| {
+            let transactions: Vec<_> = b.transactions.iter().map(|t| hex(&t.encoded_2718())).collect();
+            serde_json::json!({
+                "timeMillis": b.time_millis, "view": b.view, "parentView": b.parent_view, "origin": b.origin,
+                "transactions": transactions,
+            })
+        };
+        let vector = serde_json::json!({
+            "chainId": CHAIN, "data": hex(&encode(&blocks, CHAIN).unwrap()), "columns": hex(&raw),
+            "blocks": blocks.iter().map(rows).collect::<Vec<_>>(),
+        });
+        fs::write(&path, serde_json::to_string_pretty(&vector).unwrap() + "\n").unwrap();
+    }
+    let vector: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let bytes = |field: &str| vector[field].as_str().unwrap().parse::<Bytes>().unwrap();
+    assert_eq!(decode(&bytes("data"), CHAIN).unwrap(), blocks);
+    assert_eq!(bytes("columns"), raw);
+    for (block, row) in blocks.iter().zip(vector["blocks"].as_array().unwrap()) {
+        for (transaction, text) in block.transactions.iter().zip(row["transactions"].as_array().unwrap()) {
+            assert_eq!(hex(&transaction.encoded_2718()), text.as_str().unwrap());
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Bytes::copy_from_slice(bytes).to_string()
 }
