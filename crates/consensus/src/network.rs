@@ -33,8 +33,8 @@ use commonware_utils::{NZU32, NZUsize};
 use rand_core::CryptoRng;
 use std::{num::NonZeroUsize, time::Duration};
 
-/// Longest message that other actors may send, bytes. Holds any transaction (128 KB of input) with room.
-pub const MESSAGE_LIMIT: usize = 256 * 1024;
+/// Longest message that other actors may send, bytes. Holds any batch (six blobs) with room.
+pub const MESSAGE_LIMIT: usize = 1024 * 1024;
 
 /// Peer sets kept: the epochs before, now and next, and one in reserve.
 pub(crate) const TRACKED_SETS: NonZeroUsize = NZUsize!(4);

@@ -17,7 +17,7 @@ use url::Url;
 /// it after a restart; the drop is counted.
 const QUEUE: usize = 16_384;
 /// Most bytes of one batch.
-const BATCH_BYTES: usize = MESSAGE_LIMIT / 2;
+const BATCH_BYTES: usize = MESSAGE_LIMIT / 4;
 /// Most transactions in one batch to an upstream node.
 const UPSTREAM_BATCH: usize = 100;
 /// Time a batch may gather.

@@ -2,16 +2,21 @@
 
 mod certificates;
 pub mod config;
+mod error;
 mod follow;
 mod forward;
 mod genesis;
 pub mod keys;
 mod ledger;
+mod posting;
 mod rpc;
+mod run;
 mod sequencing;
 mod sets;
 mod source;
 
 pub use config::Config;
 pub use genesis::{DeploymentMismatch, genesis, genesis_of};
+pub use error::NodeError;
 pub use keys::OperatorKeys;
+pub use run::run;
