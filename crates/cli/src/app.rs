@@ -34,6 +34,10 @@ struct Log {
 enum Verb {
     /// Run the whole system on this machine: L1, sequencers, follower, index, API, page.
     Devnet(Box<crate::devnet::DevnetFlags>),
+    /// Run a sequencer's node (with keys) or a follower (without).
+    Node(Box<verbs::node::NodeFlags>),
+    /// Rebuild the chain from L1 alone and print its head.
+    Derive(verbs::derive::Derive),
     /// Write what happened to Postgres.
     Indexer(verbs::index::IndexerFlags),
     /// Deploy the contracts.
@@ -186,6 +190,8 @@ fn run(parsed: Parsed) -> Result<ExitCode> {
 async fn dispatch(parsed: Parsed) -> Result<ExitCode> {
     match parsed.app.verb {
         Verb::Devnet(flags) => Box::pin(crate::devnet::run(*flags)).await?,
+        Verb::Node(flags) => Box::pin(verbs::node::run(&flags)).await?,
+        Verb::Derive(verb) => Box::pin(verbs::derive::run(&verb)).await?,
         Verb::Indexer(flags) => Box::pin(verbs::index::run(&flags)).await?,
         Verb::Deploy(verb) => Box::pin(verbs::deploy::deploy(&verb)).await?,
         Verb::Start(verb) => Box::pin(verbs::deploy::start(&verb)).await?,

@@ -19,7 +19,9 @@ pub enum NodeError {
     #[error(transparent)]
     Mismatch(#[from] DeploymentMismatch),
     /// The deployment file and the contracts differ.
-    #[error("the deployment file's parameters are not those of the contract at {0}: take the file that belongs to this L1")]
+    #[error(
+        "the deployment file's parameters are not those of the contract at {0}: take the file that belongs to this L1"
+    )]
     Parameters(alloy::primitives::Address),
     /// The data directory.
     #[error("data directory {path}: {source}; give a directory that this user may write with --data-dir")]

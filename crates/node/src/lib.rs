@@ -2,6 +2,7 @@
 
 mod certificates;
 pub mod config;
+mod derive;
 mod error;
 mod follow;
 mod forward;
@@ -16,7 +17,8 @@ mod sets;
 mod source;
 
 pub use config::Config;
-pub use genesis::{DeploymentMismatch, genesis, genesis_of};
+pub use derive::{Derived, Until, derive};
 pub use error::NodeError;
+pub use genesis::{DeploymentMismatch, genesis, genesis_of};
 pub use keys::OperatorKeys;
 pub use run::run;

@@ -6,13 +6,7 @@
 //!                    keeper -chores-------------------------------> the same account's other manager -> L1
 //! ```
 
-use crate::{
-    config::Config,
-    error::NodeError,
-    keys::OperatorKeys,
-    ledger::Ledger,
-    run::Tasks,
-};
+use crate::{config::Config, error::NodeError, keys::OperatorKeys, ledger::Ledger, run::Tasks};
 use alloy::{
     eips::BlockId,
     primitives::{Address, B256, Bytes},
@@ -25,9 +19,7 @@ use baton_poster::{
     Archive, Call, Chain, Executed, Keeper, KeeperConfig, Ledger as L1Ledger, Network, Poster, Recipients, Sent,
     Settlement, Standing,
 };
-use baton_primitives::{
-    BatchIndex, Epoch, Generation, Height, IdentityKey, SequencerId, Snapshot, SnapshotId,
-};
+use baton_primitives::{BatchIndex, Epoch, Generation, Height, IdentityKey, SequencerId, Snapshot, SnapshotId};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 

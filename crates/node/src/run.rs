@@ -54,15 +54,11 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), NodeErro
     let pool = open_pool(&config.data_dir, &engine)?;
     let certificates = Certificates::open(&config.data_dir.join("certificates.redb"))?;
     let genesis_block = Arc::new(genesis_block);
-    let ledger =
-        Arc::new(Ledger::new(engine, pool, l1.view.clone(), genesis_block, genesis.origin, certificates));
+    let ledger = Arc::new(Ledger::new(engine, pool, l1.view.clone(), genesis_block, genesis.origin, certificates));
     let (height, hash) = ledger.engine.head();
     tracing::info!(height, %hash, chain = ledger.parameters.l2_chain_id, "chain opened");
-    let domain = Domain {
-        l1_chain_id: deployment.l1_chain_id,
-        inbox: deployment.addresses.inbox,
-        generation: Generation::ZERO,
-    };
+    let domain =
+        Domain { l1_chain_id: deployment.l1_chain_id, inbox: deployment.addresses.inbox, generation: Generation::ZERO };
 
     let mut mailbox = None;
     let (submitter, submitted) = Submitter::new(ledger.pool.clone());
@@ -180,7 +176,7 @@ impl Sequencer<'_> {
 
 /// The node's tasks: the first that ends, ends the node.
 pub(crate) struct Tasks {
-    set: JoinSet<(&'static str, Result<(), NodeError>)>,
+    pub(crate) set: JoinSet<(&'static str, Result<(), NodeError>)>,
     /// Stops every task that watches it.
     pub(crate) stop: CancellationToken,
 }
@@ -195,7 +191,7 @@ impl Tasks {
     }
 
     /// Waits for the stop signal (`Ok`), or for the first task that should not have ended.
-    async fn first_end_or(&mut self, stop: &CancellationToken) -> Result<(), NodeError> {
+    pub(crate) async fn first_end_or(&mut self, stop: &CancellationToken) -> Result<(), NodeError> {
         loop {
             let ended = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
@@ -218,7 +214,7 @@ impl Tasks {
         }
     }
 
-    async fn end(&mut self) {
+    pub(crate) async fn end(&mut self) {
         self.stop.cancel();
         let all = async { while self.set.join_next().await.is_some() {} };
         if tokio::time::timeout(Duration::from_secs(3), all).await.is_err() {
@@ -227,9 +223,7 @@ impl Tasks {
     }
 }
 
-async fn report_evidence(
-    mut evidence: mpsc::Receiver<baton_consensus::Evidence>,
-) -> Result<(), NodeError> {
+async fn report_evidence(mut evidence: mpsc::Receiver<baton_consensus::Evidence>) -> Result<(), NodeError> {
     while let Some(found) = evidence.recv().await {
         metrics::counter!("baton_evidence_total").increment(1);
         tracing::error!(?found, "a member signed contradicting votes");
@@ -238,7 +232,7 @@ async fn report_evidence(
 }
 
 /// Holds the data directory until dropped.
-fn lock(data_dir: &Path) -> Result<fs::File, NodeError> {
+pub(crate) fn lock(data_dir: &Path) -> Result<fs::File, NodeError> {
     let failed = |source| NodeError::DataDir { path: data_dir.into(), source };
     fs::create_dir_all(data_dir).map_err(failed)?;
     let file = fs::File::create(data_dir.join(LOCK)).map_err(failed)?;
@@ -314,4 +308,3 @@ fn rpc_config(config: &Config) -> baton_rpc::Config {
     };
     rpc
 }
-

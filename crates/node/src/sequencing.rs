@@ -157,7 +157,7 @@ impl Ledger {
     }
 }
 
-fn engine_attributes(attributes: Attributes) -> BlockAttributes {
+pub(crate) fn engine_attributes(attributes: Attributes) -> BlockAttributes {
     BlockAttributes {
         parent: attributes.parent,
         timestamp: attributes.timestamp,

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod config;
 pub mod deploy;
+pub mod derive;
 pub mod doctor;
 pub mod index;
 pub mod keys;

@@ -1,7 +1,9 @@
 //! `baton node`: a sequencer's node or a follower.
 
+use super::index::until_asked_to_end;
 use baton_node::config::{Config, Consensus, L1, Metrics, P2p, Poster, Rpc};
 use clap::Args;
+use eyre::Result;
 use std::{net::SocketAddr, path::PathBuf};
 use url::Url;
 
@@ -53,6 +55,17 @@ pub struct NodeFlags {
     /// Where to serve Prometheus metrics; nowhere if not given.
     #[arg(long = "metrics.addr", env = "BATON_METRICS_ADDR", value_name = "ADDR")]
     metrics_addr: Option<SocketAddr>,
+    /// End when standard input closes.
+    #[arg(long, hide = true)]
+    exit_on_stdin_close: bool,
+}
+
+/// Runs a node until a signal asks it to end; a sequencer gives the baton on first.
+///
+/// # Errors
+/// Why it did not start, or which part of it failed.
+pub async fn run(flags: &NodeFlags) -> Result<()> {
+    Ok(baton_node::run(flags.config(), until_asked_to_end(flags.exit_on_stdin_close)).await?)
 }
 
 impl NodeFlags {
