@@ -12,6 +12,10 @@ CREATE FUNCTION baton.units(wei NUMERIC) RETURNS NUMERIC LANGUAGE SQL IMMUTABLE 
     RETURN wei / 1000000000000000000;
 COMMENT ON FUNCTION baton.units IS 'Wei as ether (or token wei as tokens).';
 
+CREATE FUNCTION baton.iso(value TIMESTAMPTZ) RETURNS TEXT LANGUAGE SQL STABLE PARALLEL SAFE
+    RETURN to_char(value AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+COMMENT ON FUNCTION baton.iso IS 'ISO 8601 in UTC, with milliseconds.';
+
 -- Progress and finality ---------------------------------------------------------------------------------------------------
 
 CREATE VIEW baton.status AS

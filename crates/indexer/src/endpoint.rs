@@ -24,11 +24,14 @@ const PAGE: i64 = 64;
 /// With a subscription, news are still asked for this often, in case it fell silent.
 const SILENCE: Duration = Duration::from_secs(2);
 
+/// Ticks of a clock or of a subscription.
+type News = Pin<Box<dyn Stream<Item = ()> + Send + Sync>>;
+
 /// A connected endpoint that serves the expected chain.
 pub(crate) struct Endpoint<N: Network> {
     name: String,
     provider: DynProvider<N>,
-    news: Pin<Box<dyn Stream<Item = ()> + Send>>,
+    news: News,
 }
 
 impl<N: Network> Endpoint<N> {
@@ -51,7 +54,7 @@ impl<N: Network> Endpoint<N> {
         Ok(endpoint)
     }
 
-    async fn listen(&self, url: &Url, poll: Duration) -> Pin<Box<dyn Stream<Item = ()> + Send>> {
+    async fn listen(&self, url: &Url, poll: Duration) -> News {
         let ticks = |every| {
             let mut timer = interval(every);
             timer.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -70,8 +70,8 @@ async fn missing(first: u64, last: &Last, connection: &mut PgConnection) -> Resu
              SELECT epoch, max(term) AS term FROM chain.blocks WHERE epoch >= $1 GROUP BY epoch
          ), ahead AS (
              SELECT epoch, term FROM needed
-             UNION ALL SELECT $2, $3 + $4
-             UNION ALL SELECT $2 + 1, $4
+             UNION ALL SELECT $2::bigint, $3::bigint + $4::bigint
+             UNION ALL SELECT $2::bigint + 1, $4::bigint
          ), wanted AS (SELECT epoch, max(term) AS term FROM ahead GROUP BY epoch)
          SELECT w.epoch, w.term FROM wanted w
          WHERE w.term > (SELECT coalesce(max(t.term), 0) FROM chain.terms t WHERE t.epoch = w.epoch)
