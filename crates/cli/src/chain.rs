@@ -11,9 +11,19 @@ use std::{future::Future, time::Duration};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-/// An HTTP provider.
+/// An HTTP provider. Takes a WebSocket URL too: nodes serve both on one port.
 pub fn http(url: &Url) -> DynProvider {
-    ProviderBuilder::new().connect_http(url.clone()).erased()
+    let mut url = url.clone();
+    let scheme = match url.scheme() {
+        "ws" => "http",
+        "wss" => "https",
+        _ => "",
+    };
+    if !scheme.is_empty() {
+        // Fails for no pair of these schemes.
+        let _ = url.set_scheme(scheme);
+    }
+    ProviderBuilder::new().connect_http(url).erased()
 }
 
 /// A WebSocket provider.
