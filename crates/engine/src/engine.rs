@@ -170,8 +170,12 @@ impl Engine {
     pub fn state(&self, block: BlockRef) -> Result<StateView, ReadError> {
         let hash = match block {
             BlockRef::Hash(hash) => hash,
-            BlockRef::Final => self.head().1,
-            BlockRef::Pending => self.tip().1,
+            BlockRef::Final => return Ok(self.view_over(self.base(), None)),
+            BlockRef::Pending => {
+                let tree = self.shared.tree.read();
+                let (layers, base) = (tree.layers(tree.tip()).unwrap_or_default().into(), tree.base.clone());
+                return Ok(StateView { layers, ..self.view_over(base, None) });
+            }
             BlockRef::Height(height) => {
                 let base = self.base();
                 let highest = base.height;
@@ -352,27 +356,6 @@ impl Engine {
     /// If the store fails.
     pub fn history_rows(&self) -> Result<u64, StoreError> {
         self.base().snapshot.history_rows()
-    }
-
-    /// Checks the whole final state against its root by an independent computation: slow, for `doctor` and tests.
-    ///
-    /// # Errors
-    /// If the store fails or the roots differ.
-    pub fn check_state(&self) -> Result<(), StoreError> {
-        let base = self.base();
-        let mut accounts = Vec::new();
-        for (hashed, account, storage_root) in base.snapshot.all_accounts()? {
-            let slots = base.snapshot.all_slots(&hashed)?;
-            let found = alloy_trie::root::storage_root_unsorted(slots);
-            if found != storage_root {
-                return Err(StoreError::HistoryRoot { height: base.height, expected: storage_root, found });
-            }
-            let account = alloy_trie::TrieAccount::new(account.nonce, account.balance, storage_root, account.code_hash);
-            accounts.push((hashed, account));
-        }
-        let found = alloy_trie::root::state_root_unsorted(accounts);
-        let expected = base.header.state_root;
-        if found == expected { Ok(()) } else { Err(StoreError::HistoryRoot { height: base.height, expected, found }) }
     }
 }
 

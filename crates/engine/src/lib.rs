@@ -13,6 +13,7 @@ mod build;
 mod cache;
 mod call;
 mod changes;
+mod check;
 mod config;
 mod engine;
 mod error;

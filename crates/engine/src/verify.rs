@@ -160,16 +160,28 @@ impl Engine {
         let (state, (transactions_root, receipts_root)) = rayon::join(state, roots);
         let (mut trie, state_root, rows) = state?;
         if height.is_multiple_of(PRUNE_EVERY) {
-            let window = self.shared.node_window.load(Ordering::Relaxed);
-            let kept = trie.prune(parent.base.height.saturating_sub(window));
-            let limit = self.shared.config.cached_nodes;
-            if kept > limit {
-                self.shared.node_window.store((window / 2).max(1), Ordering::Relaxed);
-            } else if kept < limit / 2 {
-                self.shared.node_window.store(window.saturating_mul(2), Ordering::Relaxed);
-            }
+            self.prune(&mut trie, parent.base.height);
         }
         Ok(Sealed { processed, trie, state_root, rows, transactions_root, receipts_root })
+    }
+
+    /// Forgets the trie nodes that recent blocks did not touch. All nodes as old as the final `height` are in the store.
+    fn prune(&self, trie: &mut Trie<crate::trie::AccountLeaf>, height: u64) {
+        let window = self.shared.node_window.load(Ordering::Relaxed);
+        let kept = trie.prune(height.saturating_sub(window));
+        let next = next_window(window, kept, self.shared.config.cached_nodes, height);
+        self.shared.node_window.store(next, Ordering::Relaxed);
+    }
+}
+
+/// The window of heights after a prune that kept `kept` nodes of `limit`: as wide as memory allows.
+fn next_window(window: u64, kept: usize, limit: usize, height: u64) -> u64 {
+    if kept > limit {
+        (window.min(height) / 2).max(1)
+    } else if kept < limit / 2 {
+        window.saturating_mul(2).min(height.saturating_mul(2).max(PRUNE_EVERY))
+    } else {
+        window
     }
 }
 
@@ -250,5 +262,18 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.engine.shared.running.lock().remove(&self.hash);
         self.engine.shared.ran.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_of_kept_nodes_follows_memory() {
+        assert_eq!(next_window(1_024, 10, 100, 10_000), 2_048);
+        assert_eq!(next_window(1_024, 60, 100, 10_000), 1_024);
+        assert_eq!(next_window(1 << 40, 101, 100, 10_000), 5_000, "at once, however wide it had become");
+        assert_eq!(next_window(1, 101, 100, 10_000), 1);
     }
 }

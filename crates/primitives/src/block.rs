@@ -126,9 +126,11 @@ impl RecoveredBlock {
             return Err(RecoverError::Body);
         }
         // Recovery is the largest cost of a block: spread over all cores.
-        let recovered = |(index, transaction)| match transaction {
-            &Transaction::PostExec(_) => Err(RecoverError::Type { index, kind: 0x7d }),
-            other => sender(other).ok_or(RecoverError::Signature { index }),
+        let recovered = |(index, transaction): (usize, &Transaction)| {
+            if matches!(transaction, Transaction::PostExec(_)) {
+                return Err(RecoverError::Type { index, kind: 0x7d });
+            }
+            sender(transaction).ok_or(RecoverError::Signature { index })
         };
         let senders = block.body.transactions.par_iter().enumerate().map(recovered).collect::<Result<_, _>>()?;
         Ok(Self { hash: block.header.hash_slow(), block, senders })

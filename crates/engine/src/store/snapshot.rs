@@ -18,6 +18,7 @@ use alloy_trie::Nibbles;
 use baton_primitives::{Block, Header, RecoveredBlock};
 use op_alloy_consensus::OpReceipt;
 use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTableMetadata};
+use std::collections::BTreeMap;
 
 type Bytes = ReadOnlyTable<&'static [u8], &'static [u8]>;
 type Heights = ReadOnlyTable<u64, &'static [u8]>;
@@ -46,6 +47,9 @@ impl std::fmt::Debug for Snapshot {
         f.debug_struct("Snapshot").finish_non_exhaustive()
     }
 }
+
+/// The rows of a table.
+pub(crate) type AllRows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The keys that a block changed: accounts, then slots.
 pub(crate) type ChangedKeys = (Vec<B256>, Vec<(B256, B256)>);
@@ -164,6 +168,18 @@ impl Snapshot {
     /// Rows of all tables of the history.
     pub(crate) fn history_rows(&self) -> Result<u64, StoreError> {
         Ok(self.account_history.len()? + self.storage_history.len()? + self.changed.len()?)
+    }
+
+    /// All rows of the account trie and of the storage tries, for checks.
+    pub(crate) fn all_nodes(&self) -> Result<(AllRows, AllRows), StoreError> {
+        let rows = |table: &Bytes| -> Result<AllRows, StoreError> {
+            let rows = table.range::<&[u8]>(..)?.map(|row| {
+                let (key, value) = row?;
+                Ok((key.value().to_vec(), value.value().to_vec()))
+            });
+            rows.collect()
+        };
+        Ok((rows(&self.account_nodes)?, rows(&self.storage_nodes)?))
     }
 
     /// All accounts, for checks.

@@ -39,7 +39,7 @@ pub(crate) trait Source<V> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Nowhere;
 
-impl<V> Source<V> for Nowhere {
+impl<V: Value> Source<V> for Nowhere {
     fn node(&self, _: &Nibbles) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(None)
     }
@@ -193,12 +193,20 @@ impl<V: Value> Trie<V> {
     /// Forgets the nodes that no block since height `before` changed or read for a change; they are in the store.
     /// Returns how many nodes stay.
     pub(crate) fn prune(&mut self, before: u64) -> usize {
-        let Self::Loaded { node, hash: Some(hash) } = self else { return 0 };
-        if node.stamp < before {
-            *self = Self::Stored(*hash);
-            return 0;
+        let (replacement, kept) = self.pruned(before);
+        if let Some(replacement) = replacement {
+            *self = replacement;
         }
-        node::prune(node, before)
+        kept
+    }
+
+    fn pruned(&self, before: u64) -> (Option<Self>, usize) {
+        let Self::Loaded { node, hash: Some(hash) } = self else { return (None, 0) };
+        if node.stamp < before {
+            return (Some(Self::Stored(*hash)), 0);
+        }
+        let (node, kept) = node::prune(node, before);
+        (node.map(|node| Self::Loaded { node, hash: Some(*hash) }), kept)
     }
 }
 

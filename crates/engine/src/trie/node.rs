@@ -13,10 +13,9 @@ use std::sync::Arc;
 pub(crate) trait Value: Clone + Send + Sync {
     /// The bytes that the trie commits to.
     fn encode(&self) -> Vec<u8>;
-    /// Forgets stored nodes that hang on the value; see [`Trie::prune`]. Returns how many stay.
-    fn prune(&mut self, before: u64) -> usize;
-    /// Whether [`Self::prune`] would do anything.
-    fn prunable(&self, before: u64) -> bool;
+    /// Forgets stored nodes that hang on the value; see [`Trie::prune`]. Returns the replacement, if anything changed, and
+    /// how many nodes stay.
+    fn prune(&self, before: u64) -> (Option<Self>, usize);
 }
 
 impl Value for U256 {
@@ -24,12 +23,8 @@ impl Value for U256 {
         alloy::rlp::encode(self)
     }
 
-    fn prune(&mut self, _: u64) -> usize {
-        0
-    }
-
-    fn prunable(&self, _: u64) -> bool {
-        false
+    fn prune(&self, _: u64) -> (Option<Self>, usize) {
+        (None, 0)
     }
 }
 
@@ -59,12 +54,9 @@ impl Value for AccountLeaf {
         alloy::rlp::encode(self.trie_account())
     }
 
-    fn prune(&mut self, before: u64) -> usize {
-        self.storage.prune(before)
-    }
-
-    fn prunable(&self, _: u64) -> bool {
-        matches!(self.storage, Trie::Loaded { .. })
+    fn prune(&self, before: u64) -> (Option<Self>, usize) {
+        let (storage, kept) = self.storage.pruned(before);
+        (storage.map(|storage| Self { storage, ..self.clone() }), kept)
     }
 }
 
@@ -351,44 +343,43 @@ fn list(payload_length: usize, fill: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     out
 }
 
-/// Whether a prune at `before` changes anything at or below the child.
-fn stale<V: Value>(child: &Child<V>, before: u64) -> bool {
-    match child {
-        Child::Stored { .. } => false,
-        Child::Loaded(node) => node.stamp < before,
+/// Forgets what is older than `before` below a sealed node that stays. Returns its replacement, if anything changed, and how
+/// many nodes stay, this one included. What does not change stays shared with the tries of other blocks.
+pub(super) fn prune<V: Value>(node: &Arc<Node<V>>, before: u64) -> (Option<Arc<Node<V>>>, usize) {
+    let replaced = |kind| Some(Arc::new(Node { rlp: node.rlp.clone(), stamp: node.stamp, kind }));
+    match &node.kind {
+        Kind::Leaf { path, value } => {
+            let (value, kept) = value.prune(before);
+            (value.and_then(|value| replaced(Kind::Leaf { path: *path, value })), kept + 1)
+        }
+        Kind::Extension { path, child } => {
+            let (child, kept) = prune_child(child, before);
+            (child.and_then(|child| replaced(Kind::Extension { path: *path, child })), kept + 1)
+        }
+        Kind::Branch(branch) => {
+            let mut changed: Option<Branch<V>> = None;
+            let mut kept = 1;
+            for (index, child) in branch.children.iter().enumerate() {
+                let (replacement, more) = prune_child(child, before);
+                kept += more;
+                if let Some(replacement) = replacement {
+                    changed.get_or_insert_with(|| branch.clone()).children[index] = replacement;
+                }
+            }
+            (changed.and_then(|branch| replaced(Kind::Branch(branch))), kept)
+        }
     }
 }
 
-/// Forgets what is older than `before` below a node that stays. Returns how many nodes stay, this one included.
-pub(super) fn prune<V: Value>(node: &mut Arc<Node<V>>, before: u64) -> usize {
-    let touch = match &node.kind {
-        Kind::Leaf { value, .. } => value.prunable(before),
-        Kind::Extension { .. } | Kind::Branch(_) => true,
-    };
-    if !touch {
-        return 1;
-    }
-    let node = Arc::make_mut(node);
-    1 + match &mut node.kind {
-        Kind::Leaf { value, .. } => value.prune(before),
-        Kind::Extension { child, .. } => prune_child(child, before),
-        Kind::Branch(branch) => branch.children.iter_mut().map(|child| prune_child(child, before)).sum(),
-    }
-}
-
-fn prune_child<V: Value>(child: &mut Child<V>, before: u64) -> usize {
-    if stale(child, before) && child_is_sealed(child) {
-        *child = Child::Stored { rlp: child.rlp().clone(), leaf: child.is_leaf() };
-    }
+fn prune_child<V: Value>(child: &Child<V>, before: u64) -> (Option<Child<V>>, usize) {
     match child {
-        Child::Stored { .. } => 0,
-        Child::Loaded(node) => prune(node, before),
-    }
-}
-
-fn child_is_sealed<V>(child: &Child<V>) -> bool {
-    match child {
-        Child::Stored { .. } => true,
-        Child::Loaded(node) => node.rlp.is_some(),
+        Child::Stored { .. } => (None, 0),
+        Child::Loaded(node) if node.stamp < before && node.rlp.is_some() => {
+            (Some(Child::Stored { rlp: child.rlp().clone(), leaf: child.is_leaf() }), 0)
+        }
+        Child::Loaded(node) => {
+            let (node, kept) = prune(node, before);
+            (node.map(Child::Loaded), kept)
+        }
     }
 }

@@ -102,7 +102,7 @@ fn random_blocks_equal_an_independent_execution() {
     let mut small = config(dirs[1].path(), ACCOUNTS);
     // The follower has next to no caches: everything is read back from disk all the time.
     (small.cached_accounts, small.cached_slots, small.cached_nodes) = (1, 1, 1);
-    let follower = Engine::open(small).unwrap();
+    let mut follower = Engine::open(small.clone()).unwrap();
     let mut oracle = Oracle::new(&genesis(ACCOUNTS));
     let (mut minted, mut swept, mut deposits) = (U256::ZERO, U256::ZERO, 0);
     let supply = oracle.balances();
@@ -167,6 +167,10 @@ fn random_blocks_equal_an_independent_execution() {
         }
         if rng.random_bool(0.5) {
             follower.finalize(parent).unwrap();
+            if rng.random_bool(0.2) {
+                drop(follower);
+                follower = Engine::open(small.clone()).unwrap();
+            }
         }
     }
     for engine in [&builder, &follower] {

@@ -1,7 +1,10 @@
 //! The engine as its callers use it: real blocks over a real database.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod blocks;
 mod calls;
+mod concurrency;
 mod crash;
 mod differential;
 mod history;
