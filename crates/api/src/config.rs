@@ -1,4 +1,5 @@
 //! What the API is told.
+#![allow(clippy::unwrap_used, reason = "of constants, at compile time")]
 
 use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 

@@ -1,5 +1,6 @@
 //! The committed artifacts are what the pinned compiler makes of `contracts/src`. Needs `npm ci` in `anvil/`.
 //! `BATON_WRITE_ARTIFACTS=1` writes them instead of comparing.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use foundry_compilers::{
     ProjectBuilder, ProjectPathsConfig,

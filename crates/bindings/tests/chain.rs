@@ -1,5 +1,6 @@
 //! The contracts on a real Anvil: deployed, founded, started; a snapshot is sealed with a real header, batches are posted in
 //! blobs and closed, and income is claimed. Needs `npm ci` in `anvil/`.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use alloy::{
     consensus::{BlobTransactionSidecarEip7594, SidecarBuilder, SimpleCoder},

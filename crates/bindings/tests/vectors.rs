@@ -1,5 +1,6 @@
 //! Vectors that the Solidity tests read: signatures by `blst`, hashes and messages by `baton-primitives`.
 //! `BATON_WRITE_VECTORS=1` writes them instead of comparing.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use alloy::primitives::{Address, B256, U256, hex, keccak256};
 use baton_bindings::contracts::IBatchInbox;

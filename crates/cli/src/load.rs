@@ -4,6 +4,7 @@
 //! ```text
 //! accounts -sign ahead-> lanes -HTTP-> endpoint -newHeads (WebSocket)-> witness -> Report
 //! ```
+#![allow(clippy::wildcard_enum_match_arm, reason = "wide enums of other crates, all others alike")]
 
 use alloy::{
     consensus::{SignableTransaction, TxEip1559, TxEnvelope},

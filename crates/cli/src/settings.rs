@@ -7,6 +7,7 @@
 //!
 //! The file is read first and becomes the defaults of the flags, so that one parser checks every value, whatever its
 //! source. Keys that are no flag are refused. Secrets are paths, never values.
+#![allow(clippy::wildcard_enum_match_arm, reason = "wide enums of other crates, all others alike")]
 
 use clap::{ArgMatches, Command, parser::ValueSource};
 use serde::Serialize;

@@ -46,6 +46,7 @@ const ANSWERS: usize = 256;
 
 /// What is said on the standing channel.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "one at a time, short-lived")]
 pub(crate) enum Message {
     Ask,
     Answer(Answer),
@@ -225,6 +226,7 @@ pub(crate) async fn serve<S, R>(
 }
 
 /// The channel between [`serve`] and [`clear`].
+#[allow(clippy::type_complexity, reason = "the two ends of one channel")]
 pub(crate) fn answers() -> (mpsc::Sender<(PublicKey, Answer)>, mpsc::Receiver<(PublicKey, Answer)>) {
     mpsc::channel(ANSWERS)
 }

@@ -374,10 +374,11 @@ impl Plan {
     }
 
     fn remove_temporary(&self) {
-        if self.temporary && self.home.exists() {
-            if let Err(error) = fs::remove_dir_all(&self.home) {
-                tracing::warn!(home = %self.home.display(), %error, "cannot remove the temporary Postgres directory");
-            }
+        if self.temporary
+            && self.home.exists()
+            && let Err(error) = fs::remove_dir_all(&self.home)
+        {
+            tracing::warn!(home = %self.home.display(), %error, "cannot remove the temporary Postgres directory");
         }
     }
 }
@@ -424,11 +425,11 @@ fn follow(log: ChildStderr, lines: &Mutex<VecDeque<String>>, ready: oneshot::Sen
     for line in BufReader::new(log).lines() {
         let Ok(line) = line else { break };
         tracing::debug!(target: "postgres", "{line}");
-        if line.contains("ready to accept connections") {
-            if let Some(ready) = ready.take() {
-                // Whoever started us may have given up; then nobody waits.
-                let _ = ready.send(());
-            }
+        if line.contains("ready to accept connections")
+            && let Some(ready) = ready.take()
+        {
+            // Whoever started us may have given up; then nobody waits.
+            let _ = ready.send(());
         }
         let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == KEPT_LINES {

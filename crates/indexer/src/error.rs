@@ -1,4 +1,5 @@
 //! What can go wrong, classed by what to do about it.
+#![allow(clippy::wildcard_enum_match_arm, reason = "wide enums of other crates, all others alike")]
 
 use alloy::primitives::B256;
 use baton_primitives::ParametersError;

@@ -1,4 +1,5 @@
 //! The embedded cluster: starts, serves, survives a restart, leaves nothing behind.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use baton_indexer::embedded::{EmbeddedConfig, EmbeddedError, EmbeddedPostgres};
 use sqlx::{Connection as _, Executor as _, PgConnection};

@@ -109,14 +109,14 @@ impl BlobSource {
             if missing.is_empty() {
                 break;
             }
-            match self.from_beacon(beacon, clock, &missing, l1_number, l1_timestamp).await {
+            match self.ask_beacon(beacon, clock, &missing, l1_number, l1_timestamp).await {
                 Ok(blobs) => found.extend(verified(blobs, &missing).await),
                 Err(reason) => reasons.push(format!("{}: {reason}", host(beacon))),
             }
         }
         for member in &self.config.members {
             for hash in missing(hashes, &found) {
-                match self.from_member(member, hash).await {
+                match self.ask_member(member, hash).await {
                     Ok(blob) => found.extend(verified(vec![blob], &[hash]).await),
                     Err(reason) => reasons.push(format!("{}: {reason}", host(member))),
                 }
@@ -136,7 +136,7 @@ impl BlobSource {
         Ok(hashes.iter().filter_map(|h| found.get(h).map(|b| **b)).collect())
     }
 
-    async fn from_beacon(
+    async fn ask_beacon(
         &self,
         beacon: &Url,
         clock: &OnceCell<SlotClock>,
@@ -176,7 +176,7 @@ impl BlobSource {
         }
     }
 
-    async fn from_member(&self, member: &Url, hash: B256) -> Result<Bytes, String> {
+    async fn ask_member(&self, member: &Url, hash: B256) -> Result<Bytes, String> {
         let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "rollup_blob", "params": [hash] });
         let response = self.client.post(member.clone()).json(&request).send().await.map_err(|e| e.to_string())?;
         let body = limited(response).await?;

@@ -1,4 +1,5 @@
 //! What the watcher emits.
+#![allow(clippy::wildcard_enum_match_arm, reason = "wide enums of other crates, all others alike")]
 
 use alloy::{
     primitives::{B256, Bytes, Log as RawLog, U256},

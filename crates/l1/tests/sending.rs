@@ -1,4 +1,5 @@
 //! The transaction manager over a real Anvil: inclusion, refusal, drops, raises, lost nonces, reorganizations, blobs.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod world;
 

@@ -1,4 +1,5 @@
 //! The watcher over a real Anvil, through good and bad endpoints and reorganizations.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod world;
 

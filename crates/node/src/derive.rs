@@ -17,7 +17,7 @@ use crate::{
 use alloy::{eips::eip4844::Blob, primitives::B256};
 use baton_batch::unpack_blobs;
 use baton_bindings::Deployment;
-use baton_derive::{Class, Derivation, DeriveError, Plan};
+use baton_derive::{Class, Derivation, Plan};
 use baton_engine::{Budget, Candidate, ExecutedBlock, InvalidTransaction, TransactionSource};
 use baton_l1::{AcceptedBatch, BlobConfig, BlobSource, L1View};
 use baton_pool::Pool;

@@ -1,4 +1,5 @@
 //! Values for tests.
+#![allow(clippy::cast_possible_truncation, reason = "a test set has few members")]
 
 use alloy::primitives::{Address, B256, U256};
 use baton_primitives::{

@@ -1,4 +1,5 @@
 //! L2 blocks: Ethereum's, with deposits.
+#![allow(clippy::wildcard_enum_match_arm, reason = "wide enums of other crates, all others alike")]
 
 use crate::{Height, SystemCall, View, origin::OriginError};
 use alloy::{

@@ -2,6 +2,7 @@
 //!
 //! The compressed forms go over the wire and into files, the uncompressed EIP-2537 forms into contract calls. Arithmetic is
 //! `blst`'s; what is ours are the two domain tags and the padding.
+#![allow(clippy::wildcard_enum_match_arm, reason = "wide enums of other crates, all others alike")]
 
 use blst::{
     BLST_ERROR,

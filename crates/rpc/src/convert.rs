@@ -1,4 +1,5 @@
 //! Final blocks, transactions and receipts in the JSON forms that Ethereum's clients read. Deposits have the OP form.
+#![allow(clippy::wildcard_enum_match_arm, reason = "wide enums of other crates, all others alike")]
 
 use crate::ports::Receipt;
 use alloy::{

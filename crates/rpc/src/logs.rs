@@ -1,4 +1,5 @@
 //! Finds logs: header blooms first, receipts only where they may match, within the limits.
+#![allow(clippy::wildcard_enum_match_arm, reason = "wide enums of other crates, all others alike")]
 
 use crate::{
     context::Context,

@@ -1,4 +1,5 @@
 //! The nodes of a devnet: `baton node` processes with everything needed to start them again.
+#![allow(clippy::result_large_err, reason = "starting a node is rare; the error tells where to look")]
 
 use crate::{
     anvil::loopback,

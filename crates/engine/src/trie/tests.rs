@@ -62,6 +62,7 @@ enum After {
     Prune,
 }
 
+#[allow(clippy::type_complexity, reason = "generated cases")]
 fn batches() -> impl Strategy<Value = Vec<(Vec<((u8, u8, u8), u64)>, After)>> {
     let change = (any::<(u8, u8, u8)>(), prop_oneof![2 => 1u64..300, 1 => Just(u64::MAX), 2 => Just(0)]);
     let after = prop_oneof![Just(After::Keep), Just(After::Reload), Just(After::Prune)];
@@ -126,7 +127,7 @@ proptest! {
                 let expected = disk.flat.get(&key).copied();
                 let (proof, value) = trie.prove(&key, &disk).unwrap();
                 prop_assert_eq!(value, expected);
-                let encoded = expected.map(|value| alloy::rlp::encode(value));
+                let encoded = expected.map(alloy::rlp::encode);
                 verify_proof(root, Nibbles::unpack(key), encoded, &proof).unwrap();
             }
         }

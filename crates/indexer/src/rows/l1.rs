@@ -222,7 +222,7 @@ fn pool(key: Key, event: SequencerPool::SequencerPoolEvents, rows: &mut Rows) ->
             "Activated"
         }
         E::Deactivated(e) => {
-            let reason = match e.reason.into() {
+            let reason = match e.reason {
                 0u8 => "owner",
                 1 => "stake",
                 2 => "replaced",

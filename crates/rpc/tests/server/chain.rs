@@ -193,7 +193,7 @@ impl Chain for TestChain {
     }
 
     fn final_block(&self, height: Height) -> Result<Option<FinalBlock>, ReadError> {
-        let certificate = (height.get() % 2 == 0).then(|| Bytes::from_static(b"certificate"));
+        let certificate = height.get().is_multiple_of(2).then(|| Bytes::from_static(b"certificate"));
         Ok(self.at(height).map(|b| FinalBlock { block: b.block, certificate }))
     }
 }

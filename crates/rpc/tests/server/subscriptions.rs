@@ -1,3 +1,4 @@
+#![allow(clippy::wildcard_enum_match_arm, reason = "wide enums of other crates, all others alike")]
 use crate::{
     World,
     chain::{LOGGER, transfer},
