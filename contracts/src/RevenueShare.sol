@@ -303,7 +303,11 @@ contract RevenueShare is IRevenueShare {
         IStaking.Segment[] memory list = staking.segments(id, holder, cursor.segment, MAX_SEGMENTS + 1);
         if (list.length == 0) return (0, cursor);
         Account memory a = _accounts[id];
-        if (!cursor.started) (cursor.started, cursor.index) = (true, _indexBefore(id, a, list[0].from));
+        if (!cursor.started) {
+            // No epoch of a snapshot that holds the position was credited yet: it starts with the first one, not with this claim.
+            if (a.credited <= list[0].from) return (0, cursor);
+            (cursor.started, cursor.index) = (true, _indexBefore(id, a, list[0].from));
+        }
         for (uint256 i = 0; i < list.length && i < MAX_SEGMENTS; ++i) {
             // The segment is over once an epoch of the next one's first snapshot, or a later one, was credited.
             bool over = i + 1 < list.length && a.credited > list[i + 1].from;

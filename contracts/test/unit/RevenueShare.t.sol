@@ -125,6 +125,24 @@ contract RevenueShareTest is World {
         _checkBooks();
     }
 
+    /// C6: a claim before the first epoch of one's own must not date the position back to the epochs still open then.
+    function test_an_early_claim_earns_nothing_of_older_snapshots() public {
+        vm.startPrank(bob);
+        staking.delegate(1, 20_000e18);
+        assertEq(revenue.claim(1, bob), 0);
+        vm.stopPrank();
+        _closeAll(0, 10 ether);
+        assertEq(revenue.claimable(1, bob), 0);
+        _advance(10);
+        uint64 second = _snapshot();
+        vm.prank(bob);
+        assertEq(revenue.claim(1, bob), 0);
+        _closeAll(0, 10 ether);
+        assertEq(revenue.claimable(1, bob), 0);
+        _closeAll(second, 10 ether);
+        assertGt(revenue.claimable(1, bob), 0);
+    }
+
     function test_claims_pay_once_to_any_receiver() public {
         _closeAll(0, 10 ether);
         uint256 due = revenue.claimable(1, alice);
