@@ -9,6 +9,7 @@ use crate::{
     network,
     ports::{Chain, Sets},
     status::Status,
+    storage::Names,
 };
 use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
 use std::{net::TcpListener, panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -36,17 +37,7 @@ impl<C: Chain, T: Sets> Actor<C, T> {
     /// If the configuration is refused.
     pub fn new(config: Config, chain: Arc<C>, sets: Arc<T>) -> Result<(Self, Mailbox, Streams), ConfigError> {
         config.validate()?;
-        let (outgoing, outgoing_receiver) = mpsc::channel(ingress::OUTGOING);
-        let (requests, requests_receiver) = mpsc::channel(ingress::REQUESTS);
-        let (status, status_receiver) = watch::channel(Status::default());
-        let (attest, attest_receiver) = mpsc::channel(ingress::INCOMING);
-        let (transactions, transactions_receiver) = mpsc::channel(ingress::INCOMING);
-        let (evidence, evidence_receiver) = mpsc::channel(ingress::EVIDENCE);
-        let inbox =
-            Inbox { outgoing: outgoing_receiver, requests: requests_receiver, status, attest, transactions, evidence };
-        let mailbox = Mailbox { outgoing, requests, status: status_receiver };
-        let streams =
-            Streams { attest: attest_receiver, transactions: transactions_receiver, evidence: evidence_receiver };
+        let (inbox, mailbox, streams) = queues();
         Ok((Self { config: Arc::new(config), chain, sets, inbox }, mailbox, streams))
     }
 
@@ -81,10 +72,11 @@ impl<C: Chain, T: Sets> Actor<C, T> {
         runtime::Runner::new(settings).start(|context| async move {
             let (network, wire) = network::authenticated(context.child("network"), &config);
             let mut network = network.start();
+            let names = Names { owner: String::new(), generation: config.domain.generation };
             let outcome = tokio::select! {
                 biased;
                 _ = &mut network => Err(Error::Ended("the peer network")),
-                outcome = core::run(context.child("core"), config, chain, sets, wire, inbox) => outcome,
+                outcome = core::run(context.child("core"), config, names, chain, sets, wire, inbox) => outcome,
             };
             let flushed = context.stop(0, Some(FLUSH)).await;
             let Drained(done) = outcome?;
@@ -98,6 +90,21 @@ impl<C: Chain, T: Sets> Actor<C, T> {
             Ok(())
         })
     }
+}
+
+/// The queues between consensus and the rest: inner ends, outer ends.
+pub(crate) fn queues() -> (Inbox, Mailbox, Streams) {
+    let (outgoing, outgoing_receiver) = mpsc::channel(ingress::OUTGOING);
+    let (requests, requests_receiver) = mpsc::channel(ingress::REQUESTS);
+    let (status, status_receiver) = watch::channel(Status::default());
+    let (attest, attest_receiver) = mpsc::channel(ingress::INCOMING);
+    let (transactions, transactions_receiver) = mpsc::channel(ingress::INCOMING);
+    let (evidence, evidence_receiver) = mpsc::channel(ingress::EVIDENCE);
+    let inbox =
+        Inbox { outgoing: outgoing_receiver, requests: requests_receiver, status, attest, transactions, evidence };
+    let mailbox = Mailbox { outgoing, requests, status: status_receiver };
+    let streams = Streams { attest: attest_receiver, transactions: transactions_receiver, evidence: evidence_receiver };
+    (inbox, mailbox, streams)
 }
 
 fn text_of(panic: &(dyn std::any::Any + Send)) -> String {

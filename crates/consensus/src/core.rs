@@ -17,7 +17,7 @@ use crate::{
     set::{self, Members},
     standing::{self, Standing},
     status::{self, StatusSender},
-    storage::{self, Env},
+    storage::{self, Env, Names},
     types::{Marshal, PublicKey, Variant},
 };
 use alloy::primitives::B256;
@@ -57,6 +57,7 @@ pub(crate) struct Inbox {
 pub(crate) async fn run<E, C, T, S, R, M, B>(
     context: E,
     config: Arc<Config>,
+    names: Names,
     chain: Arc<C>,
     sets: Arc<T>,
     wire: Wire<S, R, M, B>,
@@ -75,7 +76,6 @@ where
     let Inbox { outgoing, requests, status, attest, transactions, evidence } = inbox;
     let me = set::identity(&config.identity).public_key();
     let epoch_blocks = config.parameters.epoch_blocks;
-    let generation = config.domain.generation;
     let limit = BlockLimit::of(&config.parameters);
     let cache = storage::page_cache();
     let schemes = Schemes::default();
@@ -96,7 +96,7 @@ where
     broadcast.start(channels.blocks);
 
     // Ordered delivery and backfill.
-    let (certificates, blocks) = storage::archives(&context, generation, &cache, limit).await?;
+    let (certificates, blocks) = storage::archives(&context, &names, &cache, limit).await?;
     let resolver = resolver::init(
         context.child("backfill"),
         resolver::Config {
@@ -120,7 +120,7 @@ where
             provider: schemes.clone(),
             epocher,
             start: Start::Genesis(Block::new(config.genesis.clone()).digested()),
-            partition_prefix: storage::marshal_prefix(generation),
+            partition_prefix: names.marshal(),
             mailbox_size: NZUsize!(4096),
             view_retention: CACHED_VIEWS,
             prunable_items_per_section: storage::SECTION,
@@ -191,6 +191,7 @@ where
     let (drain, draining) = watch::channel(false);
     let shared = Shared {
         config: config.clone(),
+        names,
         chain,
         marshal,
         blocker,

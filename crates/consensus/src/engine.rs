@@ -12,7 +12,7 @@ use crate::{
     set::Members,
     standing::Standing,
     status::StatusSender,
-    storage::{self, Env},
+    storage::{self, Env, Names},
     types::{Marshal, PublicKey, Scheme},
 };
 use alloy::primitives::B256;
@@ -46,6 +46,7 @@ pub(crate) struct EpochChannels<S: Sender<PublicKey = PublicKey>> {
 /// What all epochs share.
 pub(crate) struct Shared<C, B> {
     pub(crate) config: Arc<Config>,
+    pub(crate) names: Names,
     pub(crate) chain: Arc<C>,
     pub(crate) marshal: Marshal,
     pub(crate) blocker: B,
@@ -81,7 +82,6 @@ where
 {
     let config = &shared.config;
     let timing = config.timing;
-    let generation = config.domain.generation;
     let schedule = StakeSchedule::new(members.snapshot(), terms(&config.parameters, &timing));
     let automaton = Automaton::new(automaton::Parts {
         context: context.child("application"),
@@ -116,7 +116,7 @@ where
         reporter: observer,
         track_historical_votes: true,
         strategy: Sequential,
-        partition: if votes { storage::votes(generation, epoch) } else { storage::silent(generation, epoch) },
+        partition: if votes { shared.names.votes(epoch) } else { shared.names.silent(epoch) },
         mailbox_size: NZUsize!(1024),
         epoch: types::Epoch::new(epoch.get()),
         floor: Floor::Genesis(genesis.into()),

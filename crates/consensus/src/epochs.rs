@@ -24,7 +24,7 @@ use crate::{
 use alloy::primitives::B256;
 use baton_primitives::{Epoch, Height, Snapshot};
 use commonware_consensus::types;
-use commonware_cryptography::{bls12381::primitives::group::Private, certificate::Verifier as _};
+use commonware_cryptography::bls12381::primitives::group::Private;
 use commonware_p2p::{
     AddressableManager, AddressableTrackedPeers, Blocker, CheckedSender as _, Message as NetworkMessage, Recipients,
     Sender, utils::mux::MuxHandle,
@@ -224,15 +224,12 @@ where
             self.start(running, ready, genesis, verifier, Role::Observer);
             return Ok(());
         };
-        let codec = signer.certificate_codec_config();
-        let generation = config.domain.generation;
-        let journal = storage::newest_vote(&parts.context, generation, ready.epoch, &parts.shared.cache, codec).await?;
         let Some(clearance) = self.clearance else {
-            self.ask(&ready, journal.is_none());
+            self.ask(&ready).await?;
             self.waiting = Some((ready, genesis));
             return Ok(());
         };
-        if clearance.admits(ready.epoch, journal) {
+        if clearance.admits(ready.epoch) {
             self.start(running, ready, genesis, signer, Role::Signer);
         } else {
             warn!(epoch = %ready.epoch, "this key does not vote in this epoch: it may have voted before the restart");
@@ -243,10 +240,14 @@ where
     }
 
     /// Begins to ask the peers.
-    fn ask(&mut self, ready: &Ready<S>, journal_is_missing: bool) {
+    async fn ask(&mut self, ready: &Ready<S>) -> Result<(), Error> {
         let parts = &self.parts;
-        let genesis_only = parts.shared.status.borrow().last_final.0 == Height::ZERO;
-        if journal_is_missing && genesis_only {
+        let mut journal = None;
+        for epoch in [Some(ready.epoch), ready.epoch.previous()].into_iter().flatten() {
+            let newest = storage::newest_vote(&parts.context, &parts.shared.names, epoch, &parts.shared.cache).await?;
+            journal = journal.max(newest.map(|view| (epoch, view)));
+        }
+        if journal.is_none() && parts.shared.status.borrow().last_final.0 == Height::ZERO {
             parts.shared.standing.begin_blank();
         }
         let context = parts.context.child("standing");
@@ -256,14 +257,15 @@ where
         let answers = parts.answers.clone();
         self.asking = Some(Box::pin(async move {
             let mut answers = answers.lock().await;
-            standing::clear(context, &members, &me, epoch, &scheme, &mut sender, &mut answers).await
+            standing::clear(context, &members, &me, epoch, journal, &scheme, &mut sender, &mut answers).await
         }));
+        Ok(())
     }
 
     fn start(&mut self, running: &mut Running, ready: Ready<S>, genesis: B256, scheme: Scheme, role: Role) {
         let Ready { epoch, members, channels } = ready;
         let parts = &self.parts;
-        let witnessed = self.clearance.is_some_and(|c| c.witnessed(epoch));
+        let witnessed = self.clearance.is_some_and(|c| c.witnesses(epoch));
         parts.shared.standing.enter(epoch, witnessed);
         let context = parts.context.child("engine").with_attribute("epoch", epoch);
         let votes = role == Role::Signer;
@@ -299,7 +301,7 @@ where
         boundary.ack.acknowledge();
         self.parts.schemes.retire(epoch);
         if let Some(gone) = boundary.epoch.previous() {
-            storage::forget(&self.parts.context, self.parts.shared.config.domain.generation, gone).await;
+            storage::forget(&self.parts.context, &self.parts.shared.names, gone).await;
         }
         Ok(next)
     }

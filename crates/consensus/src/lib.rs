@@ -37,6 +37,8 @@ mod pace;
 mod ports;
 mod schemes;
 mod set;
+#[cfg(test)]
+mod sim;
 mod standing;
 mod status;
 mod storage;

@@ -55,6 +55,19 @@ pub(crate) enum Lane {
 }
 
 impl Lane {
+    /// All of them, in the order of [`Channels`].
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Votes,
+        Self::Certificates,
+        Self::Resolver,
+        Self::Blocks,
+        Self::Backfill,
+        Self::Standing,
+        Self::Attest,
+        Self::Transactions,
+    ];
+
     pub(crate) const fn channel(self) -> Channel {
         match self {
             Self::Votes => 0,

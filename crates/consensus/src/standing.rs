@@ -5,9 +5,10 @@
 //!         -> a quorum of answers (this node counted in) -> clearance
 //! ```
 //!
-//! With clearance the key signs in every epoch that begins later. In the running epoch it signs if its journal is at least as
-//! new as any vote that a peer shows; without a journal (a first start, or a lost disk) only if the peers that answer saw the
-//! epoch begin and hold no vote, or have no history themselves. A vote that a peer shows is checked to be this key's.
+//! A key whose journal is at least as new as any vote that a peer shows signs at once. Without a journal (a first start, or a
+//! lost disk) it does so only if the peers that answer saw the running epoch begin and hold no vote of it, or have no history
+//! themselves. Any other key signs first in an epoch that begins after the restart. A vote that a peer shows is checked to be
+//! this key's.
 
 use crate::{
     digest::Digest,
@@ -149,56 +150,61 @@ impl Standing {
     }
 }
 
-/// What a restarted key may do.
+/// What a restarted key may do. Decided once, when enough peers have answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Clearance {
-    /// The newest epoch in which this key may have signed before the restart.
-    until: Epoch,
-    /// The newest vote that a peer showed.
-    shown: Option<(Epoch, View)>,
-    /// Whether the answers stand in for a missing journal in `until`.
-    unsigned: bool,
+    /// The first epoch in which the key signs.
+    signs_from: Epoch,
+    /// The first epoch that this node sees from its beginning.
+    sees_from: Epoch,
 }
 
 impl Clearance {
-    /// For a restart of the whole set with intact journals, and for a set of one.
-    pub(crate) const TRUSTED: Self = Self { until: Epoch::ZERO, shown: None, unsigned: true };
+    /// For a restart of the whole set with intact journals.
+    pub(crate) const TRUSTED: Self = Self { signs_from: Epoch::ZERO, sees_from: Epoch::ZERO };
 
-    /// Whether this node sees an epoch from its beginning: it began after the restart, or nobody has a history before it.
-    pub(crate) fn witnessed(&self, epoch: Epoch) -> bool {
-        epoch > self.until || (self.unsigned && epoch == self.until)
+    /// Whether the key may sign in an epoch.
+    pub(crate) fn admits(&self, epoch: Epoch) -> bool {
+        epoch >= self.signs_from
     }
 
-    /// Whether the key may sign in an epoch, given the newest vote in its journal (`None`: no journal).
-    pub(crate) fn admits(&self, epoch: Epoch, journal: Option<View>) -> bool {
-        if epoch > self.until {
-            return true;
-        }
-        let shown = self.shown.filter(|(e, _)| *e >= epoch).map(|(e, view)| if e > epoch { None } else { Some(view) });
-        match (shown, journal) {
-            (None, Some(_)) => true,
-            (None, None) => self.unsigned && epoch == self.until,
-            (Some(None), _) | (Some(Some(_)), None) => false,
-            (Some(Some(view)), Some(own)) => own >= view,
-        }
+    /// Whether this node sees an epoch from its beginning.
+    pub(crate) fn witnesses(&self, epoch: Epoch) -> bool {
+        epoch >= self.sees_from
     }
 }
 
-/// Judges a quorum of answers. `faulty` answers may lie about the epoch: one honest answer bounds what is believed.
-fn judge(answers: &BTreeMap<PublicKey, Answer>, here: Epoch, faulty: usize) -> Clearance {
+/// Judges a quorum of answers, beside the newest vote in the journals of the running epoch and the one before it. `faulty`
+/// answers may lie about the epoch: one honest answer bounds what is believed.
+fn judge(
+    answers: &BTreeMap<PublicKey, Answer>,
+    here: Epoch,
+    faulty: usize,
+    journal: Option<(Epoch, View)>,
+) -> Clearance {
     let mut epochs: Vec<_> = answers.values().map(|a| a.epoch).collect();
     epochs.sort_unstable();
     epochs.reverse();
     // At least one honest peer is that far; another may be one epoch ahead at a boundary.
     let credible = epochs.get(faulty).copied().unwrap_or(here);
-    let until = epochs.first().copied().unwrap_or(here).min(credible.next()).max(here);
+    let network = epochs.first().copied().unwrap_or(here).min(credible.next()).max(here);
     let shown = answers
         .values()
         .filter_map(|a| a.vote.as_ref())
         .map(|v| (Epoch::new(v.epoch().get()), View::new(v.view().get())))
         .max();
-    let unsigned = shown.is_none() && answers.values().all(|a| (a.witnessed && a.epoch == until) || a.blank);
-    Clearance { until, shown, unsigned }
+    let unseen = answers.values().all(|a| a.blank || (a.witnessed && a.epoch == network));
+    let signs_from = match (journal, shown) {
+        // The disk holds all that any peer has seen: what it does not hold has not been signed.
+        (Some(own), shown) if shown.is_none_or(|shown| own >= shown) => here,
+        // A first start, or a lost disk of which nobody has seen a vote.
+        (None, None) if unseen => network,
+        (Some(_) | None, _) => network.next(),
+    };
+    // Whoever starts without history among such peers counts as one who saw the epoch begin: a block needs a quorum of nodes
+    // that did, so that of any quorum of answers one is theirs.
+    let sees_from = if journal.is_none() { signs_from } else { network.next() };
+    Clearance { signs_from, sees_from }
 }
 
 /// Answers peers, and collects their answers.
@@ -237,6 +243,7 @@ pub(crate) async fn clear<E, S>(
     members: &Members,
     me: &PublicKey,
     here: Epoch,
+    journal: Option<(Epoch, View)>,
     scheme: &Scheme,
     sender: &mut S,
     answers: &mut mpsc::Receiver<(PublicKey, Answer)>,
@@ -271,7 +278,7 @@ where
             }
         }
     }
-    let clearance = judge(&heard, here, (count - 1) / 3);
+    let clearance = judge(&heard, here, (count - 1) / 3, journal);
     info!(?clearance, answers = heard.len(), "standing of this key is known");
     clearance
 }
@@ -298,6 +305,7 @@ fn is_mine<E: CryptoRng>(vote: &SignedVote, members: &Members, me: &PublicKey, s
 mod tests {
     use super::*;
     use crate::testing;
+    use commonware_consensus::{simplex::types::Nullify, types};
 
     fn answer(epoch: u64, witnessed: bool, blank: bool) -> Answer {
         Answer { epoch: Epoch::new(epoch), witnessed, blank, vote: None }
@@ -307,40 +315,67 @@ mod tests {
         testing::members(4).keys().iter().cloned().zip(answers).collect()
     }
 
+    const NO_JOURNAL: Option<(Epoch, View)> = None;
+
     #[test]
     fn a_first_start_beside_blank_peers_may_sign_at_once() {
-        let clearance = judge(&heard([answer(0, false, true), answer(0, false, true)]), Epoch::ZERO, 1);
-        assert!(clearance.admits(Epoch::ZERO, None));
+        let clearance = judge(&heard([answer(0, false, true), answer(0, false, true)]), Epoch::ZERO, 1, NO_JOURNAL);
+        assert!(clearance.admits(Epoch::ZERO) && clearance.witnesses(Epoch::ZERO));
     }
 
     #[test]
     fn a_late_first_start_may_sign_if_the_others_saw_the_epoch_begin_and_no_vote() {
-        let clearance = judge(&heard([answer(0, true, false), answer(0, true, false)]), Epoch::ZERO, 1);
-        assert!(clearance.admits(Epoch::ZERO, None));
+        let clearance = judge(&heard([answer(0, true, false), answer(0, true, false)]), Epoch::ZERO, 1, NO_JOURNAL);
+        assert!(clearance.admits(Epoch::ZERO));
     }
 
     #[test]
     fn without_a_journal_and_beside_restarted_peers_the_next_epoch_is_the_first() {
-        let clearance = judge(&heard([answer(3, false, false), answer(3, true, false)]), Epoch::new(3), 1);
-        assert!(!clearance.admits(Epoch::new(3), None));
-        assert!(clearance.admits(Epoch::new(4), None));
-        assert!(clearance.admits(Epoch::new(3), Some(View::new(9))), "an intact journal is enough");
+        let three = Epoch::new(3);
+        let restarted = heard([answer(3, false, false), answer(3, true, false)]);
+        let clearance = judge(&restarted, three, 1, NO_JOURNAL);
+        assert!(!clearance.admits(three) && clearance.admits(three.next()));
+        let clearance = judge(&restarted, three, 1, Some((three, View::new(9))));
+        assert!(clearance.admits(three), "an intact journal is enough");
+        let clearance = judge(&restarted, three, 1, Some((Epoch::new(2), View::new(70))));
+        assert!(clearance.admits(three), "an intact journal of the epoch before is enough: nothing was signed since");
     }
 
     #[test]
     fn a_vote_above_the_journal_forbids_the_epoch() {
-        let clearance =
-            Clearance { until: Epoch::new(3), shown: Some((Epoch::new(3), View::new(20))), unsigned: false };
-        assert!(!clearance.admits(Epoch::new(3), Some(View::new(19))));
-        assert!(clearance.admits(Epoch::new(3), Some(View::new(20))));
-        assert!(!clearance.admits(Epoch::new(3), None));
-        assert!(clearance.admits(Epoch::new(4), None));
+        let scheme = testing::signer(4, 2);
+        let round = types::Round::new(types::Epoch::new(3), types::View::new(20));
+        let vote = Vote::Nullify(Nullify::sign::<Digest>(&scheme, round).unwrap());
+        let answers = heard([Answer { vote: Some(vote), ..answer(3, true, false) }, answer(3, true, false)]);
+        let three = Epoch::new(3);
+        for (journal, admitted) in [
+            (Some((three, View::new(19))), false),
+            (Some((three, View::new(20))), true),
+            (Some((Epoch::new(2), View::new(90))), false),
+            (None, false),
+        ] {
+            let clearance = judge(&answers, three, 1, journal);
+            assert_eq!(clearance.admits(three), admitted, "{journal:?}");
+            assert!(clearance.admits(three.next()));
+        }
     }
 
     #[test]
     fn one_lying_peer_cannot_silence_a_key_for_longer_than_an_epoch() {
         let lie = heard([answer(u64::MAX, true, false), answer(3, true, false), answer(3, true, false)]);
-        let clearance = judge(&lie, Epoch::new(3), 1);
-        assert!(clearance.admits(Epoch::new(5), None));
+        assert!(judge(&lie, Epoch::new(3), 1, NO_JOURNAL).admits(Epoch::new(5)));
+    }
+
+    #[test]
+    fn messages_survive_the_wire_within_their_limit() {
+        let scheme = testing::signer(4, 2);
+        let round = types::Round::new(types::Epoch::new(u64::MAX), types::View::new(u64::MAX));
+        let vote = Vote::Nullify(Nullify::sign::<Digest>(&scheme, round).unwrap());
+        let message = Message::Answer(Answer { vote: Some(vote), ..answer(u64::MAX, true, true) });
+        let bytes = message.encode();
+        assert!(bytes.len() <= Message::SIZE);
+        let Ok(Message::Answer(read)) = Message::decode_cfg(bytes, &()) else { panic!("an answer") };
+        assert_eq!((read.epoch.get(), read.witnessed, read.blank), (u64::MAX, true, true));
+        assert!(Message::decode_cfg(vec![9], &()).is_err());
     }
 }

@@ -13,7 +13,6 @@ use crate::{
     types::{Finalization, Scheme},
 };
 use baton_primitives::{Epoch, Generation, View};
-use commonware_codec::Read;
 use commonware_consensus::{Viewable, simplex::types::Artifact};
 use commonware_cryptography::certificate::Verifier;
 use commonware_runtime::{
@@ -47,28 +46,38 @@ pub(crate) fn page_cache() -> CacheRef {
     CacheRef::new(NZU16!(4_084), NZUsize!(4_096))
 }
 
-pub(crate) fn marshal_prefix(generation: Generation) -> String {
-    format!("{generation}-marshal")
+/// Names of partitions.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    /// Empty but in the simulation, where all nodes share one storage.
+    pub(crate) owner: String,
+    pub(crate) generation: Generation,
 }
 
-/// The vote journal of an epoch.
-pub(crate) fn votes(generation: Generation, epoch: Epoch) -> String {
-    format!("{generation}-votes-{epoch}")
-}
+impl Names {
+    pub(crate) fn marshal(&self) -> String {
+        format!("{}{}-marshal", self.owner, self.generation)
+    }
 
-/// The engine's journal of an epoch in which this key does not vote.
-pub(crate) fn silent(generation: Generation, epoch: Epoch) -> String {
-    format!("{generation}-silent-{epoch}")
+    /// The vote journal of an epoch.
+    pub(crate) fn votes(&self, epoch: Epoch) -> String {
+        format!("{}{}-votes-{epoch}", self.owner, self.generation)
+    }
+
+    /// The engine's journal of an epoch in which this key does not vote.
+    pub(crate) fn silent(&self, epoch: Epoch) -> String {
+        format!("{}{}-silent-{epoch}", self.owner, self.generation)
+    }
 }
 
 /// The archives of final blocks and of their certificates.
 pub(crate) async fn archives<E: Env>(
     context: &E,
-    generation: Generation,
+    names: &Names,
     cache: &CacheRef,
     limit: BlockLimit,
 ) -> Result<(Archive<EightCap, E, Digest, Finalization>, Archive<EightCap, E, Digest, Arc<Block>>), Error> {
-    let prefix = marshal_prefix(generation);
+    let prefix = names.marshal();
     let config = |name: &str| prunable::Config {
         translator: EightCap,
         metadata_partition: format!("{prefix}-{name}-metadata"),
@@ -112,12 +121,11 @@ fn with_codec<C>(config: prunable::Config<EightCap, ()>, codec_config: C) -> pru
 /// If the journal exists and cannot be read: then nobody knows what the key has signed.
 pub(crate) async fn newest_vote<E: Env>(
     context: &E,
-    generation: Generation,
+    names: &Names,
     epoch: Epoch,
     cache: &CacheRef,
-    members: <<Scheme as Verifier>::Certificate as Read>::Cfg,
 ) -> Result<Option<View>, Error> {
-    let partition = votes(generation, epoch);
+    let partition = names.votes(epoch);
     let fault = |reason: String| Error::Journal { epoch, reason };
     match context.scan(&partition).await {
         Ok(blobs) if blobs.is_empty() => return Ok(None),
@@ -128,7 +136,7 @@ pub(crate) async fn newest_vote<E: Env>(
     let config = variable::Config {
         partition,
         compression: None,
-        codec_config: members,
+        codec_config: <Scheme as Verifier>::certificate_codec_config_unbounded(),
         page_cache: cache.clone(),
         write_buffer: WRITE_BUFFER,
     };
@@ -148,8 +156,8 @@ pub(crate) async fn newest_vote<E: Env>(
 }
 
 /// Removes the journals of an epoch that will never run again.
-pub(crate) async fn forget<E: Env>(context: &E, generation: Generation, epoch: Epoch) {
-    for partition in [votes(generation, epoch), silent(generation, epoch)] {
+pub(crate) async fn forget<E: Env>(context: &E, names: &Names, epoch: Epoch) {
+    for partition in [names.votes(epoch), names.silent(epoch)] {
         match context.remove(&partition, None).await {
             Ok(()) | Err(RuntimeError::PartitionMissing(_)) => {}
             Err(fault) => tracing::warn!(partition, %fault, "cannot remove an old journal"),
