@@ -16,7 +16,7 @@ use crate::{
     ports::{Chain, Sets},
     schemes::Schemes,
     set::{self, Members},
-    standing::{self, Answer, Clearance},
+    standing::{self, Answered, Clearance, Question},
     status::{self, Role},
     storage::{self, Env},
     types::{PublicKey, Scheme},
@@ -63,7 +63,7 @@ pub(crate) struct Parts<E, C, T, S: Sender<PublicKey = PublicKey>, M, B> {
     pub(crate) me: PublicKey,
     pub(crate) vote_key: Private,
     pub(crate) standing_sender: S,
-    pub(crate) answers: Arc<tokio::sync::Mutex<mpsc::Receiver<(PublicKey, Answer)>>>,
+    pub(crate) answers: Arc<tokio::sync::Mutex<mpsc::Receiver<Answered>>>,
     pub(crate) boundaries: mpsc::Receiver<Boundary>,
     pub(crate) requests: mpsc::Receiver<Message>,
 }
@@ -251,13 +251,18 @@ where
             parts.shared.standing.begin_blank();
         }
         let context = parts.context.child("standing");
-        let (members, me, epoch) = (ready.members.clone(), parts.me.clone(), ready.epoch);
-        let scheme = members.anonymous(&parts.shared.config.domain);
-        let mut sender = parts.standing_sender.clone();
+        let question = Question {
+            members: ready.members.clone(),
+            me: parts.me.clone(),
+            here: ready.epoch,
+            journal,
+            scheme: ready.members.anonymous(&parts.shared.config.domain),
+        };
+        let sender = parts.standing_sender.clone();
         let answers = parts.answers.clone();
         self.asking = Some(Box::pin(async move {
             let mut answers = answers.lock().await;
-            standing::clear(context, &members, &me, epoch, journal, &scheme, &mut sender, &mut answers).await
+            standing::clear(context, question, sender, &mut answers).await
         }));
         Ok(())
     }

@@ -39,6 +39,8 @@ use tokio::sync::mpsc;
 use tracing::{debug, info};
 
 type SignedVote = Vote<Scheme, Digest>;
+/// Who answered what.
+pub(crate) type Answered = (PublicKey, Answer);
 
 /// How often the question is repeated until enough peers have answered.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -47,10 +49,9 @@ const ANSWERS: usize = 256;
 
 /// What is said on the standing channel.
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant, reason = "one at a time, short-lived")]
 pub(crate) enum Message {
     Ask,
-    Answer(Answer),
+    Answer(Box<Answer>),
 }
 
 /// What a peer knows.
@@ -97,12 +98,12 @@ impl Read for Message {
     fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, Error> {
         match u8::read(buf)? {
             0 => Ok(Self::Ask),
-            1 => Ok(Self::Answer(Answer {
+            1 => Ok(Self::Answer(Box::new(Answer {
                 epoch: Epoch::new(u64::read(buf)?),
                 witnessed: bool::read(buf)?,
                 blank: bool::read(buf)?,
                 vote: Option::<SignedVote>::read_cfg(buf, &())?,
-            })),
+            }))),
             other => Err(Error::InvalidEnum(other)),
         }
     }
@@ -212,7 +213,7 @@ pub(crate) async fn serve<S, R>(
     standing: Arc<Standing>,
     mut sender: S,
     mut receiver: R,
-    answers: mpsc::Sender<(PublicKey, Answer)>,
+    answers: mpsc::Sender<Answered>,
 ) where
     S: Sender<PublicKey = PublicKey>,
     R: Receiver<PublicKey = PublicKey>,
@@ -220,11 +221,11 @@ pub(crate) async fn serve<S, R>(
     while let Ok((peer, bytes)) = receiver.recv().await {
         match Message::decode_cfg(bytes, &()) {
             Ok(Message::Ask) => {
-                let answer = Message::Answer(standing.answer(&peer));
+                let answer = Message::Answer(Box::new(standing.answer(&peer)));
                 sender.send(Recipients::One(peer), answer.encode(), true);
             }
             Ok(Message::Answer(answer)) => {
-                let _ = answers.try_send((peer, answer));
+                let _ = answers.try_send((peer, *answer));
             }
             Err(fault) => debug!(%peer, %fault, "undecodable standing message"),
         }
@@ -232,34 +233,41 @@ pub(crate) async fn serve<S, R>(
 }
 
 /// The channel between [`serve`] and [`clear`].
-#[allow(clippy::type_complexity, reason = "the two ends of one channel")]
-pub(crate) fn answers() -> (mpsc::Sender<(PublicKey, Answer)>, mpsc::Receiver<(PublicKey, Answer)>) {
+pub(crate) fn answers() -> (mpsc::Sender<Answered>, mpsc::Receiver<Answered>) {
     mpsc::channel(ANSWERS)
+}
+
+/// What is asked, by whom, of whom.
+pub(crate) struct Question {
+    /// The set of the epoch that this node is in.
+    pub(crate) members: Members,
+    pub(crate) me: PublicKey,
+    pub(crate) here: Epoch,
+    /// The newest vote in the journals of that epoch and the one before it.
+    pub(crate) journal: Option<(Epoch, View)>,
+    /// Verifies votes of the set.
+    pub(crate) scheme: Scheme,
 }
 
 /// Asks until a quorum of the set, this node counted in, has answered.
 pub(crate) async fn clear<E, S>(
     mut context: E,
-    members: &Members,
-    me: &PublicKey,
-    here: Epoch,
-    journal: Option<(Epoch, View)>,
-    scheme: &Scheme,
-    sender: &mut S,
-    answers: &mut mpsc::Receiver<(PublicKey, Answer)>,
+    question: Question,
+    mut sender: S,
+    answers: &mut mpsc::Receiver<Answered>,
 ) -> Clearance
 where
     E: Spawner + Clock + CryptoRng,
     S: Sender<PublicKey = PublicKey>,
 {
-    let count = members.keys().len();
-    let needed = members.quorum().saturating_sub(usize::from(members.position(me).is_some()));
+    let members = &question.members;
+    let needed = members.quorum().saturating_sub(usize::from(members.position(&question.me).is_some()));
     let mut heard = BTreeMap::new();
     while heard.len() < needed {
         sender.send(Recipients::All, Message::Ask.encode(), true);
         let pause = context.sleep(ASK_AGAIN);
         futures::pin_mut!(pause);
-        loop {
+        while heard.len() < needed {
             let (peer, mut answer) = tokio::select! {
                 biased;
                 answer = answers.recv() => match answer {
@@ -268,36 +276,35 @@ where
                 },
                 () = &mut pause => break,
             };
-            if members.position(&peer).is_none() {
-                continue;
-            }
-            answer.vote = answer.vote.filter(|vote| is_mine(vote, members, me, scheme, &mut context));
-            heard.insert(peer, answer);
-            if heard.len() >= needed {
-                break;
+            if members.position(&peer).is_some() {
+                answer.vote = answer.vote.filter(|vote| question.is_mine(vote, &mut context));
+                heard.insert(peer, answer);
             }
         }
     }
-    let clearance = judge(&heard, here, (count - 1) / 3, journal);
+    let faulty = (members.keys().len() - 1) / 3;
+    let clearance = judge(&heard, question.here, faulty, question.journal);
     info!(?clearance, answers = heard.len(), "standing of this key is known");
     clearance
 }
 
-/// Whether a vote that a peer shows was signed by this node's key. Votes of other sets than the present one prove nothing
-/// here: their epochs are over.
-fn is_mine<E: CryptoRng>(vote: &SignedVote, members: &Members, me: &PublicKey, scheme: &Scheme, rng: &mut E) -> bool {
-    let signer = match vote {
-        Vote::Notarize(v) => v.signer(),
-        Vote::Nullify(v) => v.signer(),
-        Vote::Finalize(v) => v.signer(),
-    };
-    if members.position(me) != Some(usize::from(signer)) {
-        return false;
-    }
-    match vote {
-        Vote::Notarize(v) => v.verify(rng, scheme, &Sequential),
-        Vote::Nullify(v) => v.verify::<_, Digest>(rng, scheme, &Sequential),
-        Vote::Finalize(v) => v.verify(rng, scheme, &Sequential),
+impl Question {
+    /// Whether a vote that a peer shows was signed by this node's key. Votes of other sets than the present one prove nothing
+    /// here: their epochs are over.
+    fn is_mine<E: CryptoRng>(&self, vote: &SignedVote, rng: &mut E) -> bool {
+        let signer = match vote {
+            Vote::Notarize(v) => v.signer(),
+            Vote::Nullify(v) => v.signer(),
+            Vote::Finalize(v) => v.signer(),
+        };
+        if self.members.position(&self.me) != Some(usize::from(signer)) {
+            return false;
+        }
+        match vote {
+            Vote::Notarize(v) => v.verify(rng, &self.scheme, &Sequential),
+            Vote::Nullify(v) => v.verify::<_, Digest>(rng, &self.scheme, &Sequential),
+            Vote::Finalize(v) => v.verify(rng, &self.scheme, &Sequential),
+        }
     }
 }
 
@@ -371,7 +378,7 @@ mod tests {
         let scheme = testing::signer(4, 2);
         let round = types::Round::new(types::Epoch::new(u64::MAX), types::View::new(u64::MAX));
         let vote = Vote::Nullify(Nullify::sign::<Digest>(&scheme, round).unwrap());
-        let message = Message::Answer(Answer { vote: Some(vote), ..answer(u64::MAX, true, true) });
+        let message = Message::Answer(Box::new(Answer { vote: Some(vote), ..answer(u64::MAX, true, true) }));
         let bytes = message.encode();
         assert!(bytes.len() <= Message::SIZE);
         let Ok(Message::Answer(read)) = Message::decode_cfg(bytes, &()) else { panic!("an answer") };
