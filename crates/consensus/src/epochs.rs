@@ -13,6 +13,7 @@ use crate::{
     engine::{self, EpochChannels, Shared},
     held::Held,
     ingress::Message,
+    metrics,
     ports::{Chain, Sets},
     schemes::Schemes,
     set::{self, Members},
@@ -336,6 +337,10 @@ where
                 });
                 None
             }
+            Message::Prune(height) => {
+                self.parts.shared.marshal.prune(types::Height::new(height.get()));
+                None
+            }
             Message::Drain(done) => {
                 info!("draining");
                 let _ = self.drain.send(true);
@@ -362,6 +367,7 @@ where
         // The senders know who is connected; the check costs a message of the quota, hence the rare count.
         let peers = self.parts.standing_sender.check(Recipients::All).map_or(0, |c| c.recipients().len());
         status::update(&self.parts.shared.status, |s| s.peers = peers);
+        metrics::record(&self.parts.shared.status.borrow());
     }
 }
 

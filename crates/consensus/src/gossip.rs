@@ -3,6 +3,7 @@
 
 use crate::{
     ingress::{Outgoing, PeerMessage, Topic},
+    metrics,
     set::{identity_key, public_key},
     types::PublicKey,
 };
@@ -44,7 +45,7 @@ pub(crate) async fn receive<R: Receiver<PublicKey = PublicKey>>(
     while let Ok((peer, bytes)) = lane.recv().await {
         let message = PeerMessage { from: identity_key(&peer), bytes: Bytes::from(bytes).into() };
         if incoming.try_send(message).is_err() {
-            metrics::counter!("consensus_incoming_dropped_total", "topic" => topic.name()).increment(1);
+            metrics::dropped(topic);
             debug!(?topic, %peer, "incoming queue is full, dropped");
         }
     }
