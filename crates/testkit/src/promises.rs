@@ -45,9 +45,11 @@ impl FinalLog {
         self.seen.lock().await.clone()
     }
 
-    /// The longest time between two heads seen after `from`.
+    /// The longest time without a new head since `from`.
     pub async fn longest_gap(&self, from: Instant) -> Duration {
-        let times: Vec<Instant> = self.seen.lock().await.values().map(|(_, at)| *at).filter(|at| *at >= from).collect();
+        let seen = self.seen.lock().await;
+        let times: Vec<Instant> =
+            std::iter::once(from).chain(seen.values().map(|(_, at)| *at).filter(|at| *at >= from)).collect();
         times.windows(2).map(|pair| pair[1].duration_since(pair[0])).max().unwrap_or_default()
     }
 }

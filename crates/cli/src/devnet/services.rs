@@ -86,7 +86,6 @@ pub(super) async fn start_api(
     let port = tools::free_port(port);
     let mut args: Vec<OsString> = vec!["api".into(), "--exit-on-stdin-close".into()];
     args.extend(["--api.addr".into(), format!("127.0.0.1:{port}").into()]);
-    args.extend(["--deployment".into(), cluster.deployment_path.clone().into()]);
     let mut process = start("api", dir, args, database)?;
     let url = loopback("http", port);
     let client = reqwest::Client::new();

@@ -157,7 +157,7 @@ async fn start(flags: &DevnetFlags, home: &Path, say: &impl Fn(&str)) -> Result<
         None => None,
         Some(database) => {
             let indexer = services::start_indexer(home, &cluster, &database.url)?;
-            let (api, _) = services::start_api(home, &cluster, &database.url, Some(API_PORT)).await?;
+            let (api, _) = services::start_api(home, &database.url, Some(API_PORT)).await?;
             say("indexer and API are up");
             Some(Services { database, indexer, api })
         }
