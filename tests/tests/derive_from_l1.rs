@@ -30,7 +30,7 @@ async fn a_reader_of_l1_alone_reaches_the_same_hashes() -> Result<()> {
     let reached = derived["height"].as_u64().ok_or_else(|| eyre!("no height in {derived}"))?;
     ensure!(reached >= height, "derived up to {reached} only, {height} is posted");
     let expected = hash_at(&world.l2(0), reached).await?;
-    ensure!(derived["hash"].as_str().and_then(|h| h.parse().ok()) == Some(expected), "P3: derived {derived}, final {expected}");
+    ensure!(derived["blockHash"].as_str().and_then(|h| h.parse().ok()) == Some(expected), "P3: derived {derived}, final {expected}");
     promises::batches_are_the_chain(&world).await?;
     world.end().await;
     Ok(())

@@ -40,6 +40,8 @@ enum Verb {
     Derive(verbs::derive::Derive),
     /// Write what happened to Postgres.
     Indexer(verbs::index::IndexerFlags),
+    /// Answer questions from Postgres and serve the page.
+    Api(verbs::api::ApiFlags),
     /// Deploy the contracts.
     Deploy(verbs::deploy::Deploy),
     /// Start the deployed chain with its founding set.
@@ -193,6 +195,7 @@ async fn dispatch(parsed: Parsed) -> Result<ExitCode> {
         Verb::Node(flags) => Box::pin(verbs::node::run(&flags)).await?,
         Verb::Derive(verb) => Box::pin(verbs::derive::run(&verb)).await?,
         Verb::Indexer(flags) => Box::pin(verbs::index::run(&flags)).await?,
+        Verb::Api(flags) => Box::pin(verbs::api::run(&flags)).await?,
         Verb::Deploy(verb) => Box::pin(verbs::deploy::deploy(&verb)).await?,
         Verb::Start(verb) => Box::pin(verbs::deploy::start(&verb)).await?,
         Verb::Stake(verb) => Box::pin(verbs::stake::run(verb)).await?,

@@ -79,7 +79,6 @@ pub(super) fn start_indexer(dir: &Path, cluster: &Cluster, database: &str) -> Re
 /// Starts `baton api`; answers its base URL too.
 pub(super) async fn start_api(
     dir: &Path,
-    cluster: &Cluster,
     database: &str,
     port: Option<u16>,
 ) -> Result<(Process, Url)> {

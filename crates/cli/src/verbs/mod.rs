@@ -1,5 +1,6 @@
 //! One module a verb, or a family of verbs: flags, what it does, what it prints.
 
+pub mod api;
 pub mod bench;
 pub mod config;
 pub mod deploy;
