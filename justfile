@@ -65,11 +65,11 @@ bench *args: tools
 
 # Rewrite the committed gas snapshots.
 snapshot: tools
-    cd contracts && ../anvil/node_modules/.bin/forge snapshot
+    cd contracts && FORGE_SNAPSHOT_CHECK=false ../anvil/node_modules/.bin/forge test
 
 # Rewrite the contracts' ABIs and bytecode in `crates/bindings` from the sources.
 bindings: tools
-    BATON_BINDINGS=write cargo test --workspace --test drift -- --nocapture
+    BATON_WRITE_ARTIFACTS=1 cargo test --workspace --test artifacts
 
 # The dashboard is one plain file, served as it is: open it on a running devnet.
 ui:

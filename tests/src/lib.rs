@@ -20,7 +20,8 @@ use std::time::Duration;
 /// If it is refused, fails or is not final in time.
 pub async fn touch(world: &World, node: usize, from: Address, within: Duration) -> Result<TransactionReceipt> {
     let wallet = world.l2_wallet(node);
-    let request = TransactionRequest::default().with_from(from).with_to(Address::repeat_byte(0x77)).with_value(U256::ONE);
+    let request =
+        TransactionRequest::default().with_from(from).with_to(Address::repeat_byte(0x77)).with_value(U256::ONE);
     let hash = *wallet.send_transaction(request).await?.tx_hash();
     chain::wait_receipt(&world.nodes()[node].plan.ws(), hash, within).await
 }
@@ -65,7 +66,8 @@ pub async fn climbs(world: &World, node: usize, hash: B256, within: Duration) ->
 /// # Errors
 /// If the node has no such block or its extra data is malformed.
 pub async fn views(provider: &DynProvider, height: u64) -> Result<(u64, u64)> {
-    let block: serde_json::Value = provider.raw_request("eth_getBlockByNumber".into(), (U256::from(height), false)).await?;
+    let block: serde_json::Value =
+        provider.raw_request("eth_getBlockByNumber".into(), (U256::from(height), false)).await?;
     let extra = block.get("extraData").and_then(|e| e.as_str()).ok_or_else(|| eyre!("no block {height}"))?;
     let bytes: alloy::primitives::Bytes = extra.parse()?;
     let extra = baton_primitives::ExtraData::from_bytes(&bytes)?;

@@ -59,7 +59,6 @@ pub(crate) struct Automaton<E, C>(Arc<Inner<E, C>>);
 
 struct Inner<E, C> {
     parts: Parts<E, C>,
-    first: Height,
     last: Height,
     gates: Mutex<Gates>,
 }
@@ -72,9 +71,8 @@ impl<E, C> Clone for Automaton<E, C> {
 
 impl<E: Spawner + Clock, C: Chain> Automaton<E, C> {
     pub(crate) fn new(parts: Parts<E, C>) -> Self {
-        let first = parts.epoch.first_height(parts.epoch_blocks);
         let last = parts.epoch.last_height(parts.epoch_blocks);
-        Self(Arc::new(Inner { parts, first, last, gates: Mutex::new(Gates::default()) }))
+        Self(Arc::new(Inner { parts, last, gates: Mutex::new(Gates::default()) }))
     }
 
     /// Forgets everything at or below a final view.
@@ -112,22 +110,14 @@ impl<E: Spawner + Clock, C: Chain> Inner<E, C> {
         }
     }
 
-    /// The parent that a proposal names; its body from peers if need be. `None` if the marshal is going down.
-    async fn parent(&self, view: View, hash: B256) -> Option<Parent> {
-        if view == View::ZERO {
-            return Some(Parent::Start);
-        }
-        let fallback = CommitmentFallback::FetchByRound { round: self.round(view) };
-        let block = self.parts.marshal.subscribe_by_commitment(hash.into(), fallback).await.ok()?;
-        Some(Parent::Block(block.inner().clone()))
-    }
-
-    fn position(&self, view: View, parent_view: View, hash: B256, parent: &Parent) -> Position {
-        let parent_height = match parent {
-            Parent::Start => self.first.previous().unwrap_or(Height::ZERO),
-            Parent::Block(block) => block.height(),
+    /// A block that is known to be notarized at a view, or the epoch's starting block at view 0.
+    async fn fetch(&self, view: View, hash: B256) -> Option<Block> {
+        let fallback = match view.get() {
+            0 => CommitmentFallback::Wait,
+            _ => CommitmentFallback::FetchByRound { round: self.round(view) },
         };
-        Position { epoch: self.parts.epoch, view, parent_view, parent: hash, parent_height }
+        let block = self.parts.marshal.subscribe_by_commitment(hash.into(), fallback).await.ok()?;
+        Some(block.inner().clone())
     }
 
     /// The block to propose on top of a parent; `None` gives up the term.
@@ -136,19 +126,16 @@ impl<E: Spawner + Clock, C: Chain> Inner<E, C> {
         if self.is_draining() {
             return None;
         }
-        let parent = self.parent(parent_view, parent_hash).await?;
-        let position = self.position(view, parent_view, parent_hash, &parent);
+        let parent = self.fetch(parent_view, parent_hash).await?;
         let digest = Digest::from(parent_hash);
-        if let Parent::Block(parent) = parent {
-            if !self.execute(parent.clone()).await {
-                warn!(%view, parent = %parent_hash, "cannot build on an invalid parent");
-                return None;
-            }
-            if parent.height() == self.last {
-                // The epoch's last block is proposed again until it is final.
-                parts.pace.block_time(&parts.context, &parts.timing, digest).await;
-                return Some(parent);
-            }
+        if parent.height() == self.last {
+            // The epoch's last block is proposed again until it is final.
+            parts.pace.block_time(&parts.context, &parts.timing, digest).await;
+            return Some(parent);
+        }
+        if !self.execute(parent.clone()).await {
+            warn!(%view, parent = %parent_hash, "cannot build on an invalid parent");
+            return None;
         }
         tokio::select! {
             biased;
@@ -158,6 +145,8 @@ impl<E: Spawner + Clock, C: Chain> Inner<E, C> {
                 parts.pace.work(&parts.context, &parts.timing, parts.chain.as_ref(), digest).await;
             } => {}
         }
+        let position =
+            Position { epoch: parts.epoch, view, parent_view, parent: parent_hash, parent_height: parent.height() };
         let budget = parts.timing.leader / 3;
         let now_millis = self.now_millis();
         let Some(block) = parts.chain.propose(ProposeContext { position, now_millis, budget }).await else {
@@ -188,16 +177,18 @@ impl<E: Spawner + Clock, C: Chain> Inner<E, C> {
 
     /// Makes sure that a block has been executed, its unfinalized ancestors before it. `false` if one can never be valid.
     async fn execute(&self, block: Block) -> bool {
+        let first = self.parts.epoch.first_height(self.parts.epoch_blocks);
         let mut missing = Vec::new();
         let mut cursor = block;
         while !self.parts.chain.is_executed(cursor.hash()).await {
             let Some(extra) = cursor.extra() else { return false };
+            let at_start = cursor.height() <= first || extra.parent_view == View::ZERO;
             let parent = engine::Block::parent(&cursor).into();
             missing.push(cursor);
-            if missing.len() == WALK {
+            if at_start || missing.len() == WALK {
                 break;
             }
-            let Some(Parent::Block(next)) = self.parent(extra.parent_view, parent).await else { break };
+            let Some(next) = self.fetch(extra.parent_view, parent).await else { break };
             cursor = next;
         }
         while let Some(block) = missing.pop() {
@@ -248,18 +239,22 @@ impl<E: Spawner + Clock, C: Chain> Inner<E, C> {
     /// The verdict on a proposal that the engine asks about, and the block. `None` if the marshal is going down.
     async fn check(&self, view: View, parent_view: View, parent_hash: B256, block: &Block) -> Option<bool> {
         if block.hash() == parent_hash {
-            // Only the epoch's last block may be proposed again. Where it stands was judged at its first view.
-            return Some(block.height() == self.last && self.execute(block.clone()).await);
+            // Only the epoch's last block may be proposed again. The engine settles its validity at its first view.
+            return Some(block.height() == self.last);
         }
-        let parent = self.parent(parent_view, parent_hash).await?;
-        let position = self.position(view, parent_view, parent_hash, &parent);
+        let parent = self.fetch(parent_view, parent_hash).await?;
+        let position = Position {
+            epoch: self.parts.epoch,
+            view,
+            parent_view,
+            parent: parent_hash,
+            parent_height: parent.height(),
+        };
         if let Some(fault) = self.misplaced(block, &position) {
             warn!(%view, hash = %block.hash(), fault, "proposal refused");
             return Some(false);
         }
-        if let Parent::Block(parent) = parent
-            && !self.execute(parent).await
-        {
+        if !self.execute(parent).await {
             return Some(false);
         }
         Some(self.judge(block).await)
@@ -293,13 +288,6 @@ impl<E: Spawner + Clock, C: Chain> Inner<E, C> {
         self.gates.lock().stage(view, block.digested());
         digest
     }
-}
-
-/// What a proposal builds on.
-enum Parent {
-    /// The block that the epoch starts from: final and executed before its engine runs. In epoch 0 the genesis.
-    Start,
-    Block(Block),
 }
 
 /// Waits for a write. A failed one is fatal: what this node votes for must be on its disk.

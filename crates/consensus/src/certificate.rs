@@ -50,38 +50,28 @@ impl CertificateVerifier {
         Ok(Self { scheme, epoch, members: members.keys().len() })
     }
 
-    /// The engine's form of a certificate, verified.
-    pub(crate) fn decode(&self, certificate: &[u8]) -> Result<Finalization, CertificateError> {
-        let decoded = Finalization::decode_cfg(certificate.to_vec(), &self.scheme.certificate_codec_config())
-            .map_err(|e| CertificateError::Decode(e.to_string()))?;
-        let epoch = Epoch::new(decoded.epoch().get());
-        if epoch != self.epoch {
-            return Err(CertificateError::Epoch { got: epoch, expected: self.epoch });
-        }
-        if !decoded.verify(&mut SystemRng, &self.scheme, &Sequential) {
-            return Err(CertificateError::Signature);
-        }
-        Ok(decoded)
-    }
-
     /// Checks that the bytes are a certificate of this epoch by a quorum of its set. The caller compares the hash with its
     /// block or a descendant of it.
     ///
     /// # Errors
     /// Why they are not.
     pub fn verify(&self, certificate: &[u8]) -> Result<Finality, CertificateError> {
-        let decoded = self.decode(certificate)?;
+        let decoded = Finalization::decode_cfg(certificate.to_vec(), &self.scheme.certificate_codec_config())
+            .map_err(|e| CertificateError::Decode(e.to_string()))?;
+        let epoch = Epoch::new(decoded.epoch().get());
+        if epoch != self.epoch {
+            return Err(CertificateError::Epoch { got: epoch, expected: self.epoch });
+        }
+        let mut rng = SystemRng;
+        if !decoded.verify(&mut rng, &self.scheme, &Sequential) {
+            return Err(CertificateError::Signature);
+        }
         let mut signers = U256::ZERO;
         for signer in decoded.certificate.signers.iter() {
             signers.set_bit(usize::from(signer), true);
         }
         debug_assert!(signers.count_ones() <= self.members);
-        Ok(Finality {
-            epoch: self.epoch,
-            view: View::new(decoded.view().get()),
-            hash: decoded.proposal.payload.into(),
-            signers,
-        })
+        Ok(Finality { epoch, view: View::new(decoded.view().get()), hash: decoded.proposal.payload.into(), signers })
     }
 }
 

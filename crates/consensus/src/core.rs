@@ -2,7 +2,7 @@
 //! the deterministic simulation runs exactly what a node runs.
 
 use crate::{
-    CertificateVerifier, Error, Evidence,
+    Error, Evidence,
     block::{Block, BlockLimit},
     config::Config,
     delivery,
@@ -18,7 +18,7 @@ use crate::{
     standing::{self, Standing},
     status::{self, StatusSender},
     storage::{self, Env, Names},
-    types::{Finalization, Marshal, PublicKey, Variant},
+    types::{Marshal, PublicKey, Variant},
 };
 use alloy::primitives::B256;
 use baton_primitives::{Epoch, FinalBlock, Height};
@@ -36,15 +36,12 @@ use commonware_parallel::Sequential;
 use commonware_utils::{NZUsize, NonZeroDuration};
 use std::{num::NonZeroU64, sync::Arc};
 use tokio::sync::{mpsc, watch};
-use tracing::{info, warn};
+use tracing::info;
 
 /// Blocks kept per sender until they are final: what a leader may have in flight, with room for boundary re-proposals.
 const BLOCKS_PER_PEER: usize = 16;
 /// Views whose undecided blocks are kept on disk behind the last final one.
 const CACHED_VIEWS: ViewDelta = ViewDelta::new(256);
-
-/// A chain that is at least so far ahead of what was delivered to it here follows from its newest certificate.
-const FLOOR_DISTANCE: u64 = 64;
 
 /// The inner ends of the mailbox and the streams.
 pub(crate) struct Inbox {
@@ -144,9 +141,7 @@ where
     // Every epoch from the first block still to be delivered needs its scheme.
     let last = chain.last_final().await;
     let first = processed.max(last.0).next().epoch(epoch_blocks);
-    let certified = newest_certificate(chain.as_ref(), sets.as_ref(), &config, processed, last.0).await;
-    let from = certified.as_ref().map_or(processed, |(height, _)| *height);
-    let mut epoch = from.min(last.0).epoch(epoch_blocks);
+    let mut epoch = processed.min(last.0).next().epoch(epoch_blocks);
     while epoch < first {
         let snapshot = sets.set_of(epoch).await;
         let id = snapshot.id;
@@ -155,10 +150,6 @@ where
         epoch = epoch.next();
     }
     actor.start(inlet, buffer, resolver);
-    if let Some((height, finalization)) = certified {
-        info!(%height, %processed, "following from a certificate that the chain holds");
-        marshal.set_floor(finalization);
-    }
     catch_up(chain.as_ref(), &marshal, last.0, processed).await?;
     let last = chain.last_final().await;
     status::update(&status, |s| {
@@ -232,30 +223,6 @@ where
         biased;
         fault = &mut delivery => Err(fault.unwrap_or(Error::Ended("the delivery of final blocks"))),
         end = epochs.run(first, genesis) => end,
-    }
-}
-
-/// The certificate to follow from, if the chain is far ahead of what was delivered to it here.
-async fn newest_certificate<C: Chain, T: Sets>(
-    chain: &C,
-    sets: &T,
-    config: &Config,
-    processed: Height,
-    last: Height,
-) -> Option<(Height, Finalization)> {
-    let (height, certificate) = chain.newest_certificate().await?;
-    if height > last || height.saturating_since(processed) < FLOOR_DISTANCE {
-        return None;
-    }
-    let epoch = height.epoch(config.parameters.epoch_blocks);
-    let verified = CertificateVerifier::new(&config.domain, epoch, sets.set_of(epoch).await)
-        .and_then(|verifier| verifier.decode(&certificate));
-    match verified {
-        Ok(finalization) => Some((height, finalization)),
-        Err(fault) => {
-            warn!(%height, %fault, "the chain's certificate is of no use; asking peers for every block");
-            None
-        }
     }
 }
 

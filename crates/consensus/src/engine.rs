@@ -32,7 +32,7 @@ use std::{num::NonZeroU32, sync::Arc};
 use tokio::sync::{mpsc, watch};
 
 /// Views behind the final one whose votes are kept, in memory and in the journal (one file per view).
-const RETAINED: ViewDelta = ViewDelta::new(128);
+const RETAINED: ViewDelta = ViewDelta::new(256);
 /// How far votes may run ahead of certified ancestry within a term.
 const OPTIMISTIC: ViewDelta = ViewDelta::new(2);
 

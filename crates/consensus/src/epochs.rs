@@ -13,7 +13,6 @@ use crate::{
     engine::{self, EpochChannels, Shared},
     held::Held,
     ingress::Message,
-    metrics,
     ports::{Chain, Sets},
     schemes::Schemes,
     set::{self, Members},
@@ -337,10 +336,6 @@ where
                 });
                 None
             }
-            Message::Prune(height) => {
-                self.parts.shared.marshal.prune(types::Height::new(height.get()));
-                None
-            }
             Message::Drain(done) => {
                 info!("draining");
                 let _ = self.drain.send(true);
@@ -367,7 +362,6 @@ where
         // The senders know who is connected; the check costs a message of the quota, hence the rare count.
         let peers = self.parts.standing_sender.check(Recipients::All).map_or(0, |c| c.recipients().len());
         status::update(&self.parts.shared.status, |s| s.peers = peers);
-        metrics::record(&self.parts.shared.status.borrow());
     }
 }
 

@@ -3,7 +3,6 @@
 
 use crate::{
     ingress::{Outgoing, PeerMessage, Topic},
-    metrics,
     set::{identity_key, public_key},
     types::PublicKey,
 };
@@ -45,7 +44,7 @@ pub(crate) async fn receive<R: Receiver<PublicKey = PublicKey>>(
     while let Ok((peer, bytes)) = lane.recv().await {
         let message = PeerMessage { from: identity_key(&peer), bytes: Bytes::from(bytes).into() };
         if incoming.try_send(message).is_err() {
-            metrics::dropped(topic);
+            metrics::counter!("consensus_incoming_dropped_total", "topic" => topic.name()).increment(1);
             debug!(?topic, %peer, "incoming queue is full, dropped");
         }
     }

@@ -64,7 +64,6 @@ pub(crate) struct Outgoing {
 pub(crate) enum Message {
     Drain(oneshot::Sender<()>),
     Certificate { height: Height, answer: oneshot::Sender<Option<(Height, Bytes)>> },
-    Prune(Height),
 }
 
 /// Reaches consensus from anywhere. Cheap to clone.
@@ -113,12 +112,6 @@ impl Mailbox {
         let (answer, receiver) = oneshot::channel();
         self.requests.send(Message::Certificate { height, answer }).await.ok()?;
         receiver.await.ok().flatten()
-    }
-
-    /// Lets go of blocks and certificates below a height: peers that need them get them from L1. Asks; does not wait.
-    pub async fn prune(&self, height: Height) {
-        // An ended consensus has nothing left to prune.
-        let _ = self.requests.send(Message::Prune(height)).await;
     }
 
     /// Ends consensus in order: declines to propose, votes until another leader's block is final or 2 s have passed, flushes.

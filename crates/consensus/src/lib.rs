@@ -31,7 +31,6 @@ mod gates;
 mod gossip;
 mod held;
 mod ingress;
-mod metrics;
 mod network;
 mod observer;
 mod pace;

@@ -81,15 +81,14 @@ impl Lane {
         }
     }
 
-    /// Messages per second from and to each peer, and how many of them at once. The second sizes the inbound queue, so it is
-    /// small where messages are whole blocks.
+    /// Messages per second from and to each peer.
     pub(crate) const fn quota(self) -> Quota {
         match self {
-            Self::Votes | Self::Certificates | Self::Transactions => Quota::per_second(NZU32!(1024)),
-            Self::Resolver | Self::Attest => Quota::per_second(NZU32!(256)),
-            Self::Blocks => Quota::per_second(NZU32!(64)).allow_burst(NZU32!(16)),
-            Self::Backfill => Quota::per_second(NZU32!(256)).allow_burst(NZU32!(32)),
+            Self::Votes | Self::Certificates => Quota::per_second(NZU32!(1024)),
+            Self::Resolver | Self::Attest | Self::Backfill => Quota::per_second(NZU32!(256)),
+            Self::Blocks => Quota::per_second(NZU32!(64)),
             Self::Standing => Quota::per_second(NZU32!(16)),
+            Self::Transactions => Quota::per_second(NZU32!(1024)),
         }
     }
 }

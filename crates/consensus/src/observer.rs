@@ -4,7 +4,6 @@ use crate::{
     automaton::Automaton,
     elector::StakeSchedule,
     evidence::{self, Evidence},
-    metrics,
     ports::Chain,
     set::{Members, identity_key},
     standing::Standing,
@@ -114,7 +113,6 @@ impl<E: Spawner + Clock + CryptoRng, C: Chain> Parts<E, C> {
         if let Some(evidence) = evidence::of(activity, identity) {
             warn!(epoch = %evidence.epoch, view = %evidence.view, identity = %evidence.identity, kind = ?evidence.kind,
                 "a member signed a contradiction");
-            metrics::evidence();
             if self.evidence.try_send(evidence).is_err() {
                 warn!("evidence queue is full, dropped");
             }

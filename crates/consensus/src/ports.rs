@@ -3,7 +3,7 @@
 //! Every method is called on the consensus thread: an implementation hands the work to its own actor and awaits the answer,
 //! it never computes in place. Futures are dropped when the engine gives a request up, so each must be cancellation-safe.
 
-use alloy::primitives::{B256, Bytes};
+use alloy::primitives::B256;
 use baton_primitives::{Epoch, FinalBlock, Height, RecoveredBlock, Snapshot, View};
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -61,12 +61,6 @@ pub trait Chain: Send + Sync + 'static {
 
     /// Hash of the final block at a height; `None` above the last one.
     fn final_hash(&self, height: Height) -> impl Future<Output = Option<B256>> + Send;
-
-    /// The newest final block here for which the chain holds a certificate, if it keeps any. A node whose chain was brought up
-    /// to date by other means (from L1, or by a feed) then follows from there instead of asking peers for every block before.
-    fn newest_certificate(&self) -> impl Future<Output = Option<(Height, Bytes)>> + Send {
-        async { None }
-    }
 
     /// Whether the block has been executed here (final or not), so that a child can be built and verified.
     fn is_executed(&self, hash: B256) -> impl Future<Output = bool> + Send;

@@ -6,6 +6,7 @@
 
 use crate::{
     Error,
+    performance::performance,
     ports::{Chain, Executed, Settlement},
 };
 use alloy::primitives::B256;
@@ -13,7 +14,6 @@ use baton_batch::{BatchContext, BatchRange, BlockFacts, BlockInput, Closing, Cut
 use baton_primitives::{
     Anchor, BatchIndex, Core, Epoch, Generation, Height, Parameters, Performance, Snapshot, SnapshotId,
 };
-use baton_revenue::Record;
 use baton_schedule::{Schedule, snapshot_for};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -188,15 +188,14 @@ impl Builder {
         let blocks = self.parameters.epoch_blocks;
         let schedule =
             Schedule::new(Arc::clone(snapshot), epoch, self.parameters.term_views).map_err(|e| self.error(e))?;
-        let mut record = Record::default();
+        let mut views = Vec::new();
         let mut height = epoch.first_height(blocks).max(Height::new(1));
         while height <= epoch.last_height(blocks) {
             let Some(executed) = chain.executed(height).await else { return Ok(None) };
-            let view = executed.block.extra().map_err(|e| self.error(e))?.view;
-            record.push(view, self.parameters.term_views);
+            views.push(executed.block.extra().map_err(|e| self.error(e))?.view);
             height = height.next();
         }
-        Ok(Some(record.performance(snapshot.members.len(), |term| schedule.leader_of_term(term))))
+        Ok(Some(performance(&schedule, &views)))
     }
 
     fn error(&self, error: impl std::fmt::Display) -> Error {

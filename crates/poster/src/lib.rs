@@ -22,6 +22,7 @@ mod error;
 mod journal;
 mod keeper;
 mod message;
+mod performance;
 mod ports;
 mod round;
 #[cfg(test)]

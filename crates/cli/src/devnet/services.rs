@@ -77,11 +77,7 @@ pub(super) fn start_indexer(dir: &Path, cluster: &Cluster, database: &str) -> Re
 }
 
 /// Starts `baton api`; answers its base URL too.
-pub(super) async fn start_api(
-    dir: &Path,
-    database: &str,
-    port: Option<u16>,
-) -> Result<(Process, Url)> {
+pub(super) async fn start_api(dir: &Path, database: &str, port: Option<u16>) -> Result<(Process, Url)> {
     let port = tools::free_port(port);
     let mut args: Vec<OsString> = vec!["api".into(), "--exit-on-stdin-close".into()];
     args.extend(["--api.addr".into(), format!("127.0.0.1:{port}").into()]);

@@ -1,7 +1,7 @@
 //! A chain of empty blocks behind the real ports. It records who built which block, and it can be told to misbehave.
 
 use crate::{Chain, ChainError, Position, ProposeContext, Sets, VerifyContext, testing};
-use alloy::primitives::{Address, B256, Bytes};
+use alloy::primitives::{Address, B256};
 use baton_primitives::{Block, Epoch, ExtraData, FinalBlock, Header, Height, RecoveredBlock, Snapshot, block_body};
 use parking_lot::Mutex;
 use std::{
@@ -28,10 +28,6 @@ pub(super) struct SmallChain {
     blocks: Mutex<Blocks>,
     /// Counts changes, so that waiters look again.
     changes: watch::Sender<u64>,
-    /// A certificate that came with blocks from elsewhere.
-    certificate: Mutex<Option<(Height, Bytes)>>,
-    /// Heights delivered by consensus.
-    delivered: Mutex<BTreeSet<u64>>,
     /// Whether transactions wait.
     work: watch::Sender<bool>,
     /// While false, no block can be verified here: its L1 block has not been seen.
@@ -46,8 +42,6 @@ impl SmallChain {
             name,
             blocks: Mutex::new(blocks),
             changes: watch::channel(0).0,
-            certificate: Mutex::new(None),
-            delivered: Mutex::new(BTreeSet::new()),
             work: watch::channel(false).0,
             sees_l1: watch::channel(true).0,
         })
@@ -57,19 +51,6 @@ impl SmallChain {
     pub(super) fn crash(&self) {
         let mut blocks = self.blocks.lock();
         blocks.executed = blocks.finals.iter().map(|b| b.hash()).collect();
-    }
-
-    /// Takes over another chain's final blocks up to a certified one, as a follower does from a feed.
-    pub(super) fn follow(&self, other: &Self, height: Height, certificate: Bytes) {
-        let mut blocks = self.blocks.lock();
-        blocks.finals = other.finals().into_iter().take_while(|b| b.height() <= height).collect();
-        blocks.executed = blocks.finals.iter().map(|b| b.hash()).collect();
-        *self.certificate.lock() = Some((height, certificate));
-    }
-
-    /// The lowest height that consensus delivered.
-    pub(super) fn lowest_delivered(&self) -> Option<u64> {
-        self.delivered.lock().first().copied()
     }
 
     pub(super) fn set_work(&self, waits: bool) {
@@ -118,10 +99,6 @@ impl Chain for SmallChain {
         self.blocks.lock().finals.get(usize::try_from(height.get()).unwrap()).map(|b| b.hash())
     }
 
-    async fn newest_certificate(&self) -> Option<(Height, Bytes)> {
-        self.certificate.lock().clone()
-    }
-
     async fn is_executed(&self, hash: B256) -> bool {
         self.blocks.lock().executed.contains(&hash)
     }
@@ -161,7 +138,6 @@ impl Chain for SmallChain {
 
     async fn finalized(&self, block: FinalBlock) -> Result<(), ChainError> {
         let block = block.block;
-        self.delivered.lock().insert(block.height().get());
         let mut blocks = self.blocks.lock();
         let height = usize::try_from(block.height().get()).unwrap();
         match blocks.finals.get(height) {

@@ -144,24 +144,3 @@ fn a_finalization_certificate_convinces_a_follower_and_a_wrong_one_does_not() {
         assert!(matches!(other.verify(&certificate), Err(CertificateError::Epoch { .. })));
     });
 }
-
-#[test]
-fn a_follower_that_becomes_a_member_goes_on_from_its_certificate_and_not_from_the_genesis() {
-    simulate(9, |context| async move {
-        let plan = BTreeMap::from([(0, vec![1, 2, 3, 4]), (4, vec![1, 2, 3, 4, 5])]);
-        let mut world = World::new(context, plan).await;
-        for seed in 1..=4 {
-            world.start(seed).await;
-        }
-        world.reach(&[1], 3 * EPOCH + 2, Duration::from_secs(60)).await;
-        let mailbox = world.nodes[&1].mailbox.clone().unwrap();
-        let (height, certificate) = mailbox.certificate(Height::new(3 * EPOCH - 5)).await.expect("a certificate");
-        world.chain(5).follow(world.chain(1), height, certificate);
-        world.start(5).await;
-        world.reach(&[1, 2, 3, 4, 5], 4 * EPOCH + 8, Duration::from_secs(60)).await;
-        assert_eq!(world.status(5).role, Role::Signer);
-        assert_eq!(world.chain(5).lowest_delivered(), Some(height.get()));
-        world.agree();
-        world.no_evidence();
-    });
-}
