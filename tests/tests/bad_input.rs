@@ -1,5 +1,4 @@
 //! Whatever is wrong, the answer has a name and says what to do (P12 bounded).
-#![allow(dead_code, unused_imports, reason = "shared with scenarios to come")]
 
 use alloy::{
     network::TransactionBuilder,
@@ -8,10 +7,7 @@ use alloy::{
     rpc::types::TransactionRequest,
     signers::local::PrivateKeySigner,
 };
-use baton_cli::{
-    anvil::{self, Anvil, AnvilOptions},
-    load,
-};
+use baton_cli::{anvil::{self, Anvil, AnvilOptions}, load};
 use baton_node::OperatorKeys;
 use baton_testkit::{
     World, WorldPlan,
@@ -79,19 +75,7 @@ async fn a_wrong_l1_a_taken_port_and_missing_stake_are_named() -> Result<()> {
     let data = world.path().join("second").display().to_string();
     let l1 = world.cluster.anvil.url().to_string();
     let follow = world.nodes()[0].plan.http().to_string();
-    let node = [
-        "node",
-        "--data-dir",
-        &data,
-        "--deployment",
-        &deployment,
-        "--l1.url",
-        &l1,
-        "--follow",
-        &follow,
-        "--rpc.addr",
-        &port,
-    ];
+    let node = ["node", "--data-dir", &data, "--deployment", &deployment, "--l1.url", &l1, "--follow", &follow, "--rpc.addr", &port];
     named(&refusal(&World::baton(&node).await?)?, &[&port, "--rpc.addr"])?;
 
     // Too little stake, no tokens, somebody else's sequencer.
@@ -105,23 +89,52 @@ async fn a_wrong_l1_a_taken_port_and_missing_stake_are_named() -> Result<()> {
     named(&refusal(&foreign)?, &["NotOwner"])?;
 
     // No Postgres.
-    let indexer = [
-        "doctor",
-        "--data-dir",
-        &data,
-        "--deployment",
-        &deployment,
-        "--l1.url",
-        &l1,
-        "--follow",
-        &follow,
-        "--database.url",
-        "postgres://nobody@127.0.0.1:1/none",
-    ];
+    let indexer = ["doctor", "--data-dir", &data, "--deployment", &deployment, "--l1.url", &l1, "--follow", &follow, "--database.url", "postgres://nobody@127.0.0.1:1/none"];
     let output = World::baton(&indexer).await?;
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     named(&table, &["Postgres", "FAILED", "--database.url"])?;
     named(&refusal(&output)?, &["checks failed"])?;
+    world.end().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_transactions_get_the_standard_errors() -> Result<()> {
+    let world = World::start(WorldPlan { users: 2, ..WorldPlan::default() }).await?;
+    let l2 = world.l2(0);
+    let user = &world.users[0];
+    let chain_id = l2.get_chain_id().await?;
+    let send = |raw: String| {
+        let l2 = l2.clone();
+        async move {
+            let answer = l2.raw_request::<_, serde_json::Value>("eth_sendRawTransaction".into(), (raw,)).await;
+            answer.err().map(|e| e.to_string()).unwrap_or_else(|| "accepted".into())
+        }
+    };
+    let to = Address::repeat_byte(1);
+    named(&send("0x".into()).await, &["-32"])?;
+    named(&send("0xdeadbeef".into()).await, &["-32"])?;
+    let foreign = load::sign_transfer(user, chain_id + 1, 0, to, 10_000_000_000)?;
+    named(&send(foreign.raw.to_string()).await, &["chain"])?;
+    let cheap = load::sign_transfer(user, chain_id, 0, to, 0)?;
+    named(&send(cheap.raw.to_string()).await, &["fee"])?;
+    let poor = load::sign_transfer(&PrivateKeySigner::random(), chain_id, 0, to, 10_000_000_000)?;
+    named(&send(poor.raw.to_string()).await, &["insufficient funds"])?;
+    let first = load::sign_transfer(user, chain_id, 0, to, 10_000_000_000)?;
+    assert_eq!(send(first.raw.to_string()).await, "accepted");
+    baton_cli::chain::wait_receipt(&world.nodes()[0].plan.ws(), first.hash, SOON).await?;
+    let again = load::sign_transfer(user, chain_id, 0, Address::repeat_byte(2), 10_000_000_000)?;
+    named(&send(again.raw.to_string()).await, &["nonce too low"])?;
+
+    // A call that reverts says so, with the standard code.
+    let call = TransactionRequest::default()
+        .with_to(baton_primitives::predeploys::L1_BLOCK)
+        .with_input(vec![0xff, 0xff, 0xff, 0xff])
+        .with_value(U256::ZERO);
+    let reverted = l2.call(call).await.err().map(|e| e.to_string()).unwrap_or_default();
+    named(&reverted, &["revert"])?;
+    // Nothing of all this hurt the chain.
+    world.wait_all(l2.get_block_number().await? + 5, SOON).await?;
     world.end().await;
     Ok(())
 }

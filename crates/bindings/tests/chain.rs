@@ -1,6 +1,6 @@
 //! The contracts on a real Anvil: deployed, founded, started; a snapshot is sealed with a real header, batches are posted in
 //! blobs and closed, and income is claimed. Needs `npm ci` in `anvil/`.
-#![allow(clippy::unwrap_used, dead_code, unused_imports, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use alloy::{
     consensus::{BlobTransactionSidecarEip7594, SidecarBuilder, SimpleCoder},
@@ -244,6 +244,39 @@ async fn snapshots_are_taken_and_sealed_with_the_headers_of_real_blocks() {
     assert_eq!(sealed.seed, keccak256([randao.as_slice(), &1u64.to_be_bytes()].concat()));
     assert_eq!(sealed.members, chain.snapshot(0).await.members);
     assert_eq!(keep().await.unwrap(), Some(Kept::Taken(SnapshotId::new(2))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_enters_by_readiness_and_errors_name_their_figures() {
+    let chain = chain().await;
+    let (provider, addresses) = (&chain.provider, chain.deployment.addresses);
+    let owner = chain.owners[0];
+    let token = BatonToken::new(addresses.token, provider);
+    let deployer = chain.deployment.deployer;
+    token.transfer(owner, U256::from(STAKE)).from(deployer).send().await.unwrap().get_receipt().await.unwrap();
+    let id = bond(provider, &chain.deployment, owner, STAKE, 0).await.unwrap();
+    assert_eq!(id, SequencerId::new(5));
+    let key = secret(40);
+    let registration = Registration {
+        identity: identity(40).public(),
+        operator: Address::repeat_byte(40),
+        vote_key: key.clone(),
+        endpoint: "[::1]:9".to_owned(),
+    };
+    register(provider, &chain.deployment, owner, id, &registration).await.unwrap();
+
+    let wrong = activate(provider, &chain.deployment, id, &secret(41), deployer).await.unwrap_err().to_string();
+    assert!(wrong.contains("SequencerPool_BadReadiness"), "{wrong}");
+    activate(provider, &chain.deployment, id, &key, deployer).await.unwrap();
+    let pool = SequencerPool::new(addresses.pool, provider);
+    assert_eq!(pool.active().call().await.unwrap(), [1, 2, 3, 4, 5]);
+    let again = activate(provider, &chain.deployment, id, &key, deployer).await.unwrap_err().to_string();
+    assert!(again.contains("SequencerPool_WrongStatus"), "{again}");
+    let staking = Staking::new(addresses.staking, provider);
+    let low = staking.bond(1, 0, 0).from(owner).call().await.err().unwrap();
+    let text = explain(&low);
+    assert!(text.starts_with("Staking_BelowMinimum") && text.contains("20000000000000000000000"), "{text}");
+    assert!(decode_revert(&low.as_revert_data().unwrap()).is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

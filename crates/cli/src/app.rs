@@ -23,8 +23,8 @@ pub struct App {
 #[derive(Args, Debug)]
 struct Log {
     /// Which log lines to write, for example `info,baton_consensus=debug`.
-    #[arg(long = "log.filter", env = "BATON_LOG_FILTER", default_value = "info", global = true, hide = true)]
-    filter: String,
+    #[arg(long = "log.filter", env = "BATON_LOG_FILTER", global = true, hide = true)]
+    filter: Option<String>,
     /// Write log lines as JSON.
     #[arg(long = "log.json", env = "BATON_LOG_JSON", global = true, hide = true)]
     log_json: bool,
@@ -97,7 +97,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             }
         },
     };
-    start_log(&parsed.app.log);
+    start_log(&parsed.app.log, parsed.app.verb.serves());
     match run(parsed) {
         Ok(code) => code,
         Err(error) => {
@@ -177,8 +177,17 @@ fn in_force(file: &FileValues, command: &Command, matches: &ArgMatches) -> Vec<S
     file.in_force(command, matches)
 }
 
-fn start_log(log: &Log) {
-    let filter = EnvFilter::try_new(&log.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+impl Verb {
+    /// Whether the verb runs for long and is read by its log.
+    const fn serves(&self) -> bool {
+        matches!(self, Self::Node(_) | Self::Indexer(_) | Self::Api(_))
+    }
+}
+
+fn start_log(log: &Log, serves: bool) {
+    let default = if serves { "info,alloy_pubsub=warn" } else { "warn" };
+    let filter = log.filter.as_deref().unwrap_or(default);
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(default));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second initialisation (tests) keeps the first.
     let _ = if log.log_json { lines.json().try_init() } else { lines.try_init() };
@@ -211,7 +220,7 @@ async fn dispatch(parsed: Parsed) -> Result<ExitCode> {
         Verb::Guard(Guard { command }) => {
             let Some((program, arguments)) = command.split_first() else { return Ok(ExitCode::FAILURE) };
             let program = PathBuf::from(program);
-            let code = process::guard(&program, arguments, Duration::from_secs(5))
+            let code = process::guard(&program, arguments, Duration::from_secs(2))
                 .await
                 .wrap_err_with(|| format!("cannot start {}", program.display()))?;
             return Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)));

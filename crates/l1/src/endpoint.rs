@@ -80,8 +80,8 @@ impl Endpoints {
         &self.0.endpoints
     }
 
-    /// The endpoints in the order to ask: those not paused in order of preference, then the others by the end of their
-    /// pause. Excluded ones are left out.
+    /// The endpoints in the order to ask: those not paused in order of preference, or, if all are, by the end of their pause.
+    /// Excluded ones are left out.
     pub(crate) fn order(&self) -> Vec<&Endpoint> {
         let now = Instant::now();
         let mut order: Vec<_> = self
@@ -95,6 +95,9 @@ impl Endpoints {
             })
             .collect();
         order.sort_by_key(|(paused, _)| *paused);
+        // Paused ones are asked only if there is no other.
+        let rested = order.iter().filter(|(paused, _)| paused.is_none()).count();
+        order.truncate(if rested > 0 { rested } else { order.len() });
         order.into_iter().map(|(_, e)| e).collect()
     }
 

@@ -99,6 +99,13 @@ const LEFT_BY_OWNER: u8 = 0;
 /// How many accepted batches are kept below the oldest block kept.
 const KEPT_BATCHES: usize = 1_024;
 
+impl Default for L1View {
+    /// What is known before a watcher has said anything.
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
 impl L1View {
     /// An empty view.
     pub(crate) fn new(max_reorg: u64) -> Self {

@@ -23,7 +23,7 @@ use alloy::{
     rpc::types::Header,
 };
 use baton_bindings::contracts::pool::SequencerPool::SequencerPoolEvents;
-use futures::future::join_all;
+use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
 use serde_json::json;
 use std::{
     sync::Arc,
@@ -32,11 +32,14 @@ use std::{
 use tokio::{
     sync::{Notify, mpsc, watch},
     task::{JoinHandle, JoinSet},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
 /// How far an endpoint may be behind the best one and still be followed or asked to confirm, blocks.
 const STALE: u64 = 2;
+/// How long other endpoints are waited for once one has answered.
+const GRACE: Duration = Duration::from_millis(500);
 /// Longest pause between two attempts to look at L1.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
@@ -134,20 +137,7 @@ impl Watcher {
     /// One look at the heads of all endpoints, then one step along the best.
     async fn look(&mut self) -> Result<Progress, Error> {
         let endpoints = self.endpoints.clone();
-        let order = endpoints.order();
-        let latest = json!("latest");
-        let answers = join_all(order.iter().map(|e| endpoints.guarded(e, fetch::header(e, &latest)))).await;
-        let mut heads: Vec<(&Endpoint, Header)> = Vec::new();
-        let mut last = None;
-        for (endpoint, answer) in order.iter().zip(answers) {
-            match answer {
-                Ok(Some(header)) => heads.push((endpoint, header)),
-                Ok(None) => {
-                    last = Some(Error::Missing { endpoint: endpoint.name().into(), what: "the latest block".into() });
-                }
-                Err(error) => last = Some(error),
-            }
-        }
+        let (mut heads, last) = heads(&endpoints).await;
         let best = heads.iter().map(|(_, h)| h.inner.number).max();
         let Some(best) = best else {
             return match last {
@@ -326,20 +316,59 @@ impl Watcher {
     }
 }
 
+/// The heads of the endpoints that are not paused, in order of preference, and the last failure. Once one has answered, the
+/// others get only a little more time: a hanging endpoint must not hold up the others.
+async fn heads(endpoints: &Endpoints) -> (Vec<(&Endpoint, Header)>, Option<Error>) {
+    let latest = json!("latest");
+    let order = endpoints.order();
+    let latest = &latest;
+    let ask = order.iter().copied().enumerate().map(|(index, endpoint)| async move {
+        (index, endpoints.guarded(endpoint, fetch::header(endpoint, latest)).await)
+    });
+    let mut asked: FuturesUnordered<_> = ask.collect();
+    let (mut found, mut last, mut deadline) = (Vec::new(), None, None);
+    let mut silent: Vec<usize> = (0..order.len()).collect();
+    loop {
+        let next = match deadline {
+            None => asked.next().await,
+            Some(deadline) => tokio::time::timeout_at(deadline, asked.next()).await.unwrap_or_default(),
+        };
+        let Some((index, answer)) = next else { break };
+        silent.retain(|i| *i != index);
+        match answer {
+            Ok(Some(header)) => {
+                deadline.get_or_insert_with(|| Instant::now() + GRACE);
+                found.push((index, header));
+            }
+            Ok(None) => {
+                last = Some(Error::Missing { endpoint: order[index].name().into(), what: "the latest block".into() });
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    for index in silent {
+        let (endpoint, method) = (order[index].name().to_owned(), "eth_getBlockByNumber".to_owned());
+        order[index].failed_with(endpoints, &Error::Timeout { endpoint, method, after: GRACE });
+    }
+    found.sort_by_key(|(index, _)| *index);
+    (found.into_iter().map(|(index, header)| (order[index], header)).collect(), last)
+}
+
 /// Asks the other endpoints for the block's hash: more must agree than contradict, and with two endpoints none may
 /// contradict. Endpoints that fail or do not have the block yet say nothing.
 async fn confirm(block: &L1Block, endpoint: &Endpoint, others: &[&Endpoint]) -> Result<(), Error> {
-    let answers = join_all(others.iter().map(|other| fetch::hash_at(other, block.number))).await;
+    let ask = others.iter().map(|other| tokio::time::timeout(GRACE, fetch::hash_at(other, block.number)));
+    let answers = join_all(ask).await;
     let mut balance = 1i64;
     let mut contradiction = None;
     for (other, answer) in others.iter().zip(answers) {
         match answer {
-            Ok(Some(hash)) if hash == block.hash => balance += 1,
-            Ok(Some(hash)) => {
+            Ok(Ok(Some(hash))) if hash == block.hash => balance += 1,
+            Ok(Ok(Some(hash))) => {
                 balance -= 1;
                 contradiction = Some((other.name().to_owned(), hash));
             }
-            Ok(None) | Err(_) => {}
+            Ok(Ok(None) | Err(_)) | Err(_) => {}
         }
     }
     match contradiction {

@@ -1,5 +1,5 @@
 //! The transaction manager over a real Anvil: inclusion, refusal, drops, raises, lost nonces, reorganizations, blobs.
-#![allow(clippy::unwrap_used, dead_code, unused_imports, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod world;
 
@@ -93,6 +93,30 @@ async fn a_dropped_transaction_is_sent_again() {
     world.mine(1).await;
     assert!(included(&task.await.unwrap()));
     assert_eq!(balance(&world, 0xa2).await, U256::from(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_has_become_too_cheap_is_raised_until_it_fits_and_never_above_the_limit() {
+    let world = World::new().await;
+    world.rpc("evm_setAutomine", (false,)).await;
+    let gwei = 1_000_000_000u128;
+    let limits = TxConfig { max_fee: 60 * gwei, ..config() };
+    let (sender, _guard) = manager(&world, limits.clone(), 7);
+    let task = tokio::spawn(async move { sent(&sender, transfer(0xa3)).await });
+    let first = until_pooled(&world, 7).await;
+    // The next block asks for far more than was offered.
+    world.rpc("anvil_setNextBlockBaseFeePerGas", (U256::from(50 * gwei),)).await;
+    world.mine(1).await;
+    let raised = until(&world, 7, |fee| fee > 40 * gwei).await;
+    assert!(first < raised && raised <= limits.max_fee, "{first} {raised}");
+    world.mine(1).await;
+    assert!(included(&task.await.unwrap()));
+
+    world.rpc("anvil_setNextBlockBaseFeePerGas", (U256::from(70 * gwei),)).await;
+    world.mine(1).await;
+    let (sender, _guard) = manager(&world, TxConfig { give_up_after: Duration::from_secs(1), ..limits }, 8);
+    let outcome = sent(&sender, transfer(0xa3)).await;
+    assert!(matches!(outcome, TxOutcome::CapReached { what: "gas", .. }), "{outcome:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,8 @@ mod execute;
 mod recent;
 mod rollup;
 mod submit;
+#[cfg(test)]
+mod tests;
 
 use crate::{forward::Submitter, ledger::Ledger, sets::LedgerSets};
 use alloy::primitives::{B256, Bytes};

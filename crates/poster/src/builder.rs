@@ -6,7 +6,6 @@
 
 use crate::{
     Error,
-    performance::performance,
     ports::{Chain, Executed, Settlement},
 };
 use alloy::primitives::B256;
@@ -14,6 +13,7 @@ use baton_batch::{BatchContext, BatchRange, BlockFacts, BlockInput, Closing, Cut
 use baton_primitives::{
     Anchor, BatchIndex, Core, Epoch, Generation, Height, Parameters, Performance, Snapshot, SnapshotId,
 };
+use baton_revenue::Record;
 use baton_schedule::{Schedule, snapshot_for};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -188,14 +188,15 @@ impl Builder {
         let blocks = self.parameters.epoch_blocks;
         let schedule =
             Schedule::new(Arc::clone(snapshot), epoch, self.parameters.term_views).map_err(|e| self.error(e))?;
-        let mut views = Vec::new();
+        let mut record = Record::default();
         let mut height = epoch.first_height(blocks).max(Height::new(1));
         while height <= epoch.last_height(blocks) {
             let Some(executed) = chain.executed(height).await else { return Ok(None) };
-            views.push(executed.block.extra().map_err(|e| self.error(e))?.view);
+            let view = executed.block.extra().map_err(|e| self.error(e))?.view;
+            record.push(view, self.parameters.term_views);
             height = height.next();
         }
-        Ok(Some(performance(&schedule, &views)))
+        Ok(Some(record.performance(snapshot.members.len(), |term| schedule.leader_of_term(term))))
     }
 
     fn error(&self, error: impl std::fmt::Display) -> Error {

@@ -22,7 +22,6 @@ mod error;
 mod journal;
 mod keeper;
 mod message;
-mod performance;
 mod ports;
 mod round;
 #[cfg(test)]

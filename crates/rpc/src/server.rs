@@ -86,11 +86,13 @@ impl<B: Backend> Server<B> {
         Self { app: App { context, stop: CancellationToken::new(), feeds, tracker: TaskTracker::new() } }
     }
 
-    /// Serves until `stop`, then gives open connections a moment to finish.
+    /// Serves until `stop`, then gives open connections a moment to finish. It also ends if it can serve no
+    /// longer.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        let stop = stop.child_token();
         let app = App { stop: stop.clone(), ..self.app };
         let router = router(&app);
-        let hub = tokio::spawn({
+        let mut hub = tokio::spawn({
             let (context, stop) = (Arc::clone(&app.context), stop.clone());
             // Subscribed before the first request, so that no head is missed.
             let heads = context.backend.subscribe();
@@ -105,6 +107,14 @@ impl<B: Backend> Server<B> {
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
+                ended = &mut hub => {
+                    // Without heads, subscriptions and waits would hang: the caller of this must know.
+                    if !stop.is_cancelled() {
+                        tracing::error!(?ended, "the reader of the chain's heads has ended, so JSON-RPC ends");
+                    }
+                    stop.cancel();
+                    break;
+                }
                 accepted = listener.accept() => accepted,
             };
             let socket = match accepted {
@@ -138,7 +148,9 @@ impl<B: Backend> Server<B> {
         if timeout(DRAIN, app.tracker.wait()).await.is_err() {
             tracing::debug!(open = app.tracker.len(), "connections were cut off");
         }
-        let _ = hub.await;
+        if !hub.is_finished() {
+            let _ = hub.await;
+        }
     }
 }
 

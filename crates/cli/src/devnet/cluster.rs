@@ -74,7 +74,7 @@ impl ClusterPlan {
             first_port: None,
             metrics: false,
             extra: Vec::new(),
-            log_filter: "info".into(),
+            log_filter: "info,alloy_pubsub=warn".into(),
             l1_for_nodes: None,
         }
     }
@@ -112,6 +112,11 @@ impl Cluster {
     /// If a part does not start, with its name and what to do.
     pub async fn start(plan: ClusterPlan, mut step: impl FnMut(String)) -> Result<Self> {
         ensure!((1..=12).contains(&plan.sequencers), "a devnet has 1 to 12 sequencers, not {}", plan.sequencers);
+        ensure!(
+            !plan.dir.join("node1").exists(),
+            "{} holds a former devnet, whose L1 is gone: remove it or choose another --data-dir",
+            plan.dir.display()
+        );
         std::fs::create_dir_all(&plan.dir).wrap_err_with(|| format!("cannot make {}", plan.dir.display()))?;
         let anvil = Anvil::start(&plan.dir, &plan.anvil).await?;
         step(format!("L1: anvil at {}", anvil.url()));

@@ -50,7 +50,7 @@ pub struct DevnetFlags {
     #[arg(long)]
     no_index: bool,
     /// What the nodes log.
-    #[arg(long = "nodes.log", default_value = "info")]
+    #[arg(long = "nodes.log", default_value = "info,alloy_pubsub=warn")]
     nodes_log: String,
     /// End when standard input closes.
     #[arg(long, hide = true)]

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 const USER_ACCOUNTS: u32 = 10;
 const FIRST_BLOCK_WITHIN: Duration = Duration::from_secs(60);
-const GRACE: Duration = Duration::from_secs(8);
+const GRACE: Duration = Duration::from_secs(6);
 const RESTART_AFTER: Duration = Duration::from_secs(2);
 
 /// The devnet's directory: a temporary one goes with it.
@@ -97,7 +97,7 @@ pub(super) async fn run(flags: &DevnetFlags) -> Result<()> {
 
     say("stopping");
     stop.cancel();
-    let _ = traffic.await;
+    traffic.abort();
     let _ = fs::remove_file(&flags.file);
     if let Some(mut services) = services {
         services.api.stop(GRACE).await;

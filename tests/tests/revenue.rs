@@ -1,0 +1,109 @@
+//! Fees of several epochs, shared to the wei (P6 conservation).
+
+use alloy::{primitives::U256, providers::Provider};
+use baton_bindings::contracts::RevenueShare;
+use baton_cli::{anvil, devnet::{cluster::DELEGATORS, traffic}};
+use baton_testkit::{World, WorldPlan, promises, world::json};
+use eyre::{Result, ensure};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+const EPOCHS: u64 = 4;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_wei_of_fees_is_paid_claimable_or_tracked_dust() -> Result<()> {
+    let stakes = vec![20_000, 30_000, 40_000, 50_000];
+    let world = World::start(WorldPlan { users: 4, stakes, ..WorldPlan::default() }).await?;
+    for (delegator, id) in [(DELEGATORS, "1"), (DELEGATORS + 1, "1"), (DELEGATORS + 1, "4")] {
+        let account = anvil::account(delegator)?;
+        json(&world.verb(&["delegate", "--id", id, "--amount", "10000", "--json"], &account).await?)?;
+    }
+    promises::conservation(&world).await?;
+
+    let stop = CancellationToken::new();
+    let load = tokio::spawn(traffic::run(world.nodes()[0].plan.http(), world.users.clone(), 10, stop.clone()));
+    let inbox = world.inbox();
+    world
+        .until_l1("closed epochs", Duration::from_secs(300), || async {
+            promises::conservation(&world).await?;
+            Ok((inbox.anchor().call().await?.epoch >= EPOCHS).then_some(()))
+        })
+        .await?;
+    stop.cancel();
+    load.await??;
+
+    let closed: Vec<_> = world.batches().await?.into_iter().filter(|b| b.core.closing).collect();
+    ensure!(closed.len() as u64 >= EPOCHS, "only {} epochs closed", closed.len());
+    ensure!(closed.iter().any(|b| b.core.fees > U256::ZERO), "no epoch had fees");
+
+    // Everybody claims; what they receive is what the books said.
+    let revenue = RevenueShare::new(world.cluster.deployment.addresses.revenue, world.l1());
+    let mut received = U256::ZERO;
+    for (position, founder) in world.cluster.founders.iter().enumerate() {
+        let id = world.cluster.sequencers[position].get();
+        received += claim(&world, &revenue, id, &founder.owner, true).await?;
+        received += claim_debts(&world, &founder.keys.poster).await?;
+    }
+    for (delegator, id) in [(DELEGATORS, 1), (DELEGATORS + 1, 1), (DELEGATORS + 1, 4)] {
+        let account = anvil::account(delegator)?;
+        let paid = claim(&world, &revenue, id, &account, false).await?;
+        received += paid;
+    }
+    let totals = revenue.totals().call().await?;
+    ensure!(U256::from(totals.claimed) == received, "P6: claims received {received}, the books say {}", totals.claimed);
+    promises::conservation(&world).await?;
+    world.end().await;
+    Ok(())
+}
+
+/// Claims and checks the exact payment; answers it.
+async fn claim(
+    world: &World,
+    revenue: &RevenueShare::RevenueShareInstance<alloy::providers::DynProvider>,
+    id: u64,
+    account: &alloy::signers::local::PrivateKeySigner,
+    owner: bool,
+) -> Result<U256> {
+    let receiver = alloy::primitives::Address::random();
+    let (id_text, receiver_text) = (id.to_string(), receiver.to_string());
+    let mut arguments = vec!["claim", "--id", &id_text, "--receiver", &receiver_text, "--json"];
+    if owner {
+        arguments.push("--owner");
+    }
+    let due = if owner {
+        revenue.claimableOwner(id).call().await?
+    } else {
+        revenue.claimable(id, account.address()).call().await?
+    };
+    json(&world.verb(&arguments, account).await?)?;
+    let paid = world.l1().get_balance(receiver).await?;
+    // An epoch may have closed in between: then more is paid, never less.
+    ensure!(paid >= due, "P6: sequencer {id} paid {paid}, {due} was claimable");
+    Ok(paid)
+}
+
+/// Claims what is covered of a poster's debts; answers what it received.
+async fn claim_debts(world: &World, poster: &alloy::signers::local::PrivateKeySigner) -> Result<U256> {
+    let revenue = RevenueShare::new(world.cluster.deployment.addresses.revenue, world.l1_wallet(std::slice::from_ref(poster)));
+    let mut covered = Vec::new();
+    for debt in 1..=revenue.debtCount().call().await? {
+        let d = revenue.debt(debt).call().await?;
+        if d.poster == poster.address() && d.covered > U256::ZERO {
+            covered.push(debt);
+        }
+    }
+    if covered.is_empty() {
+        return Ok(U256::ZERO);
+    }
+    let amount = revenue.claimDebts(covered.clone()).from(poster.address()).call().await?;
+    let receipt = revenue.claimDebts(covered).from(poster.address()).send().await?.get_receipt().await?;
+    ensure!(receipt.status(), "claiming debts failed");
+    let paid: U256 = receipt
+        .logs()
+        .iter()
+        .filter_map(|log| log.log_decode::<RevenueShare::DebtClaimed>().ok())
+        .map(|log| log.inner.data.amount)
+        .sum();
+    ensure!(paid >= amount, "P6: debts paid {paid}, {amount} were covered");
+    Ok(paid)
+}
