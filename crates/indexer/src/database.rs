@@ -4,6 +4,7 @@ use crate::{
     Class, Config, IndexerError,
     metrics::{self, Chain},
     table::{Rows, as_int, from_int},
+    terms::Stale,
 };
 use alloy::primitives::B256;
 use baton_bindings::Deployment;
@@ -67,6 +68,25 @@ pub(crate) async fn open(config: &Config, cancellation: &CancellationToken) -> R
                 cancellation.run_until_cancelled(tokio::time::sleep(pause)).await;
             }
         }
+    }
+}
+
+/// After an error: if Postgres is there but lost the schema (the database was dropped and made anew), migrates once more.
+pub(crate) async fn repair(database: &Database, config: &Config, stale: &Stale) -> Result<(), IndexerError> {
+    let repaired = async {
+        let found: bool =
+            sqlx::query_scalar("SELECT to_regclass('chain.identity') IS NOT NULL").fetch_one(database).await?;
+        if !found {
+            tracing::warn!("the database is empty: it is filled from the deployment block on");
+            MIGRATIONS.run(database).await?;
+            stale.mark();
+        }
+        check_identity(database, &config.deployment).await
+    };
+    match repaired.await {
+        Err(error) if error_is_final(&error) => Err(error),
+        // Still down: the loop's next attempt says so.
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -49,6 +49,7 @@ pub(crate) async fn follow(
         let pause = backoff.next();
         tracing::warn!(%error, ?pause, "indexing of L1 pauses; rows and cursor are safe");
         cancellation.run_until_cancelled(tokio::time::sleep(pause)).await;
+        database::repair(database, config, stale).await?;
     }
     Ok(())
 }
@@ -80,8 +81,12 @@ impl Follower<'_> {
         drop(connection);
         loop {
             let head = self.head().await?;
-            while self.step(head).await? {}
-            if self.cursor.is_none_or(|c| c.number >= head.number) {
+            let mut advanced = false;
+            while self.step(head).await? {
+                advanced = true;
+            }
+            // An endpoint that tells of a head it cannot serve is asked again with the next news.
+            if !advanced || self.cursor.is_none_or(|c| c.number >= head.number) {
                 return database::note_head(self.database, Chain::L1, head).await;
             }
         }

@@ -41,7 +41,9 @@ pub(crate) async fn follow(
         let error = match connected {
             Ok(endpoint) => {
                 let parameters = config.parameters();
-                Follower { config, parameters, database, stale, endpoint, cursor: None }.run(&mut backoff).await
+                Follower { config, parameters, database, stale, endpoint, cursor: None, scheduled: None }
+                    .run(&mut backoff)
+                    .await
             }
             Err(error) => error,
         };
@@ -54,6 +56,7 @@ pub(crate) async fn follow(
         let pause = backoff.next();
         tracing::warn!(%error, ?pause, "indexing of L2 pauses; rows and cursor are safe");
         cancellation.run_until_cancelled(tokio::time::sleep(pause)).await;
+        database::repair(database, config, stale).await?;
     }
     Ok(())
 }
@@ -65,6 +68,8 @@ struct Follower<'a> {
     stale: &'a Stale,
     endpoint: Endpoint<Optimism>,
     cursor: Option<Cursor>,
+    /// The cursor up to which the schedule is complete.
+    scheduled: Option<Cursor>,
 }
 
 impl Follower<'_> {
@@ -181,8 +186,12 @@ impl Follower<'_> {
     }
 
     /// Writes the leaders of the terms that blocks have reached, and of the next ones.
-    async fn fill_terms(&self) -> Result<(), IndexerError> {
-        terms::fill(self.database, &self.parameters, self.stale).await
+    async fn fill_terms(&mut self) -> Result<(), IndexerError> {
+        if self.scheduled != self.cursor || self.stale.is_marked() {
+            let complete = terms::fill(self.database, &self.parameters, self.stale).await?;
+            self.scheduled = self.cursor.filter(|_| complete);
+        }
+        Ok(())
     }
 }
 

@@ -25,15 +25,19 @@ impl Stale {
         Self(AtomicBool::new(true))
     }
 
+    pub(crate) fn is_marked(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
     pub(crate) fn mark(&self) {
         self.0.store(true, Ordering::Release);
     }
 }
 
-/// Writes what is missing, in one transaction.
-pub(crate) async fn fill(database: &Database, parameters: &Parameters, stale: &Stale) -> Result<(), IndexerError> {
+/// Writes what is missing, in one transaction; false if L1 is not indexed far enough for all of it.
+pub(crate) async fn fill(database: &Database, parameters: &Parameters, stale: &Stale) -> Result<bool, IndexerError> {
     let mut transaction = database.begin().await?;
-    let Some(last) = last_block(&mut transaction).await? else { return Ok(()) };
+    let Some(last) = last_block(&mut transaction).await? else { return Ok(true) };
     let everything = stale.0.swap(false, Ordering::AcqRel);
     let first = if everything { 0 } else { last.epoch.saturating_sub(1) };
     let outcome = async {
@@ -48,7 +52,7 @@ pub(crate) async fn fill(database: &Database, parameters: &Parameters, stale: &S
     if everything && !matches!(outcome, Ok(true)) {
         stale.mark();
     }
-    outcome.map(|_| ())
+    outcome
 }
 
 struct Last {

@@ -7,6 +7,7 @@
 //! A world cleans up after itself: processes end by their id when it is dropped. After a failed test its directory stays,
 //! and the ends of the nodes' logs are printed.
 
+pub mod chains;
 pub mod postgres;
 pub mod promises;
 pub mod proxy;
