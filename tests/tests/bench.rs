@@ -6,8 +6,20 @@ use eyre::{Result, ensure};
 #[tokio::test(flavor = "multi_thread")]
 async fn the_benchmark_reports_anvil_and_one_node_side_by_side() -> Result<()> {
     let arguments = [
-        "bench", "--transfers", "400", "--paced-transfers", "50", "--rate", "50", "--rounds", "1", "--batch", "20", "--targets",
-        "anvil,one", "--json",
+        "bench",
+        "--transfers",
+        "400",
+        "--paced-transfers",
+        "50",
+        "--rate",
+        "50",
+        "--rounds",
+        "1",
+        "--batch",
+        "20",
+        "--targets",
+        "anvil,one",
+        "--json",
     ];
     let rows = json(&World::baton(&arguments).await?)?;
     let rows = rows.as_array().cloned().unwrap_or_default();

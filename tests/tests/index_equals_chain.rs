@@ -1,9 +1,15 @@
 //! Postgres equals the chain (P10), also after the database is lost and after L1 reorganises; and blocks never wait for it (P11).
 
 use alloy::providers::Provider;
-use baton_cli::{process::{Process, Spec}, tools};
+use baton_cli::{
+    process::{Process, Spec},
+    tools,
+};
 use baton_indexer::{Config, verify::verify};
-use baton_testkit::{World, WorldPlan, world::{LATER, SOON}};
+use baton_testkit::{
+    World, WorldPlan,
+    world::{LATER, SOON},
+};
 use baton_tests::touch;
 use eyre::{Result, ensure, eyre};
 use std::time::Duration;

@@ -1,7 +1,10 @@
 //! kill -9 of the leader under load, ten times.
 
-use baton_testkit::{World, WorldPlan, promises, world::{LATER, SOON}};
 use baton_cli::{chain, devnet::traffic};
+use baton_testkit::{
+    World, WorldPlan, promises,
+    world::{LATER, SOON},
+};
 use eyre::{Result, ensure};
 use futures::StreamExt;
 use std::time::{Duration, Instant};

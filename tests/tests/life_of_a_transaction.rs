@@ -1,7 +1,7 @@
 //! From a deposit on L1 to settlement: ether, tokens and a deployment, through alloy, viem and cast.
 
 use alloy::{
-    consensus::Account,
+    consensus::TrieAccount,
     network::TransactionBuilder,
     primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256, utils::parse_ether},
     providers::Provider,
@@ -68,7 +68,10 @@ async fn alloy_client(world: &World) -> Result<Vec<B256>> {
     let ether = TransactionRequest::default().with_from(from).with_to(receiver).with_value(U256::from(5));
     let ether = *wallet.send_transaction(ether).await?.tx_hash();
     let receipt = chain::wait_receipt(&ws, ether, SOON).await?;
-    ensure!(receipt.gas_used == 21_000 && receipt.from == from && receipt.to == Some(receiver), "wrong receipt: {receipt:?}");
+    ensure!(
+        receipt.gas_used == 21_000 && receipt.from == from && receipt.to == Some(receiver),
+        "wrong receipt: {receipt:?}"
+    );
 
     let create = TransactionRequest::default().with_from(from).with_deploy_code(creation_code(from));
     let create = *wallet.send_transaction(create).await?.tx_hash();
@@ -133,18 +136,27 @@ fn hashes(seen: &serde_json::Value) -> Result<Vec<B256>> {
 async fn proofs_verify(world: &World, account: Address, balance: U256) -> Result<()> {
     let provider = world.l2(0);
     let height = provider.get_block_number().await?;
-    let block: serde_json::Value = provider.raw_request("eth_getBlockByNumber".into(), (U256::from(height), false)).await?;
+    let block: serde_json::Value =
+        provider.raw_request("eth_getBlockByNumber".into(), (U256::from(height), false)).await?;
     let root: B256 = block["stateRoot"].as_str().unwrap_or_default().parse()?;
     let none: [B256; 0] = [];
     let proof: EIP1186AccountProofResponse =
         provider.raw_request("eth_getProof".into(), (account, none, U256::from(height))).await?;
-    let leaf = Account { nonce: 0, balance, storage_root: alloy_trie::EMPTY_ROOT_HASH, code_hash: KECCAK256_EMPTY };
+    let leaf = TrieAccount { nonce: 0, balance, storage_root: alloy_trie::EMPTY_ROOT_HASH, code_hash: KECCAK256_EMPTY };
     let key = Nibbles::unpack(keccak256(account));
     verify_proof(root, key, Some(alloy::rlp::encode(leaf)), &proof.account_proof)?;
     ensure!(proof.balance == balance, "the proof names {} wei", proof.balance);
 
     // The same proof for another balance must fail: the verifier can say no.
-    let other = Account { nonce: 0, balance: balance + U256::ONE, storage_root: alloy_trie::EMPTY_ROOT_HASH, code_hash: KECCAK256_EMPTY };
-    ensure!(verify_proof(root, key, Some(alloy::rlp::encode(other)), &proof.account_proof).is_err(), "a wrong balance verified");
+    let other = TrieAccount {
+        nonce: 0,
+        balance: balance + U256::ONE,
+        storage_root: alloy_trie::EMPTY_ROOT_HASH,
+        code_hash: KECCAK256_EMPTY,
+    };
+    ensure!(
+        verify_proof(root, key, Some(alloy::rlp::encode(other)), &proof.account_proof).is_err(),
+        "a wrong balance verified"
+    );
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! kill -9 of the poster in mid-batch: everything is posted exactly once (P9 no_single_poster).
 
 use alloy::{eips::BlockNumberOrTag, providers::Provider};
-use baton_testkit::{World, WorldPlan, promises, world::{LATER, SOON}};
+use baton_testkit::{
+    World, WorldPlan, promises,
+    world::{LATER, SOON},
+};
 use eyre::{Result, ensure, eyre};
 use std::time::Duration;
 

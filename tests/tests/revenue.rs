@@ -2,7 +2,10 @@
 
 use alloy::{primitives::U256, providers::Provider};
 use baton_bindings::contracts::RevenueShare;
-use baton_cli::{anvil, devnet::{cluster::DELEGATORS, traffic}};
+use baton_cli::{
+    anvil,
+    devnet::{cluster::DELEGATORS, traffic},
+};
 use baton_testkit::{World, WorldPlan, promises, world::json};
 use eyre::{Result, ensure};
 use std::time::Duration;
@@ -84,7 +87,8 @@ async fn claim(
 
 /// Claims what is covered of a poster's debts; answers what it received.
 async fn claim_debts(world: &World, poster: &alloy::signers::local::PrivateKeySigner) -> Result<U256> {
-    let revenue = RevenueShare::new(world.cluster.deployment.addresses.revenue, world.l1_wallet(std::slice::from_ref(poster)));
+    let revenue =
+        RevenueShare::new(world.cluster.deployment.addresses.revenue, world.l1_wallet(std::slice::from_ref(poster)));
     let mut covered = Vec::new();
     for debt in 1..=revenue.debtCount().call().await? {
         let d = revenue.debt(debt).call().await?;

@@ -16,7 +16,7 @@ const NEWCOMER: u32 = 9;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn leaders_follow_the_schedule_and_the_set_changes_at_epochs() -> Result<()> {
-    let mut world = World::start(WorldPlan { users: 1, ..WorldPlan::default() }).await?;
+    let world = World::start(WorldPlan { users: 1, ..WorldPlan::default() }).await?;
     let epoch_blocks = world.cluster.deployment.parameters.epoch_blocks;
     let term_views = world.cluster.deployment.parameters.term_views;
 
@@ -26,7 +26,8 @@ async fn leaders_follow_the_schedule_and_the_set_changes_at_epochs() -> Result<(
     fund_poster(&world, keys.poster.address()).await?;
     let staked = json(&world.verb(&["stake", "--amount", "40000", "--json"], &newcomer).await?)?;
     let text = staked["what"].as_str().unwrap_or_default();
-    let id: u64 = text.split_whitespace().nth(2).and_then(|n| n.parse().ok()).ok_or_else(|| eyre!("no id in {text}"))?;
+    let id: u64 =
+        text.split_whitespace().nth(2).and_then(|n| n.parse().ok()).ok_or_else(|| eyre!("no id in {text}"))?;
     let directory = plan.keys.as_ref().map(|k| k.display().to_string()).unwrap_or_default();
     let endpoint = format!("127.0.0.1:{}", plan.p2p_port);
     let registered = ["register", "--id", &id.to_string(), "--keys", &directory, "--endpoint", &endpoint, "--json"];
@@ -45,7 +46,11 @@ async fn leaders_follow_the_schedule_and_the_set_changes_at_epochs() -> Result<(
         let snapshot = hex(&schedule["snapshot"])?;
         let named = promises::one_leader(&world, snapshot, epoch, epoch_blocks / term_views).await?;
         let current = hex(&schedule["current"]["leader"]["id"])?;
-        ensure!(current == named[0], "P4: the node names {current} for epoch {epoch} term 1, the contract {}", named[0]);
+        ensure!(
+            current == named[0],
+            "P4: the node names {current} for epoch {epoch} term 1, the contract {}",
+            named[0]
+        );
         led.extend(named);
         for height in epoch * epoch_blocks + 1..(epoch + 1) * epoch_blocks {
             let (view, parent) = views(&provider, height).await?;
@@ -73,7 +78,8 @@ async fn leaders_follow_the_schedule_and_the_set_changes_at_epochs() -> Result<(
     let staking = Staking::new(world.cluster.deployment.addresses.staking, world.l1());
     let stake = staking.sequencer(gone).call().await?.selfStake;
     let id_text = gone.to_string();
-    let left = json(&world.verb(&["exit", "--id", &id_text, "--amount", "40000", "--self-stake", "--json"], &leaver).await?)?;
+    let left =
+        json(&world.verb(&["exit", "--id", &id_text, "--amount", "40000", "--self-stake", "--json"], &leaver).await?)?;
     let exit = left["what"].as_str().and_then(|w| w.split_whitespace().nth(1)).unwrap_or_default().to_owned();
     let early = world.verb(&["finish-exit", "--exit-id", &exit], &leaver).await?;
     promises::named(&baton_testkit::world::refusal(&early)?, &["Staking_ExitNotReady"])?;
@@ -102,7 +108,8 @@ async fn fund_poster(world: &World, poster: alloy::primitives::Address) -> Resul
     use alloy::{network::TransactionBuilder, rpc::types::TransactionRequest};
     let deployer = anvil::account(0)?;
     let wallet = world.l1_wallet(std::slice::from_ref(&deployer));
-    let request = TransactionRequest::default().with_to(poster).with_value(alloy::primitives::utils::parse_ether("100")?);
+    let request =
+        TransactionRequest::default().with_to(poster).with_value(alloy::primitives::utils::parse_ether("100")?);
     wallet.send_transaction(request).await?.get_receipt().await?;
     Ok(())
 }

@@ -63,16 +63,16 @@ impl Fees {
         let blobs = self.blob_cap > 0;
         let raise = |fee: u128| if blobs { fee * 2 } else { fee + fee.div_ceil(10) };
         let tip = raise(self.tip).max(market.tip).max(1);
-        let cap = raise(self.cap).max(tip + 2 * market.base_fee);
-        let least = raise(self.cap).max(tip);
-        // Where the comfortable cap is above the limit, the least replacement may still be below it.
-        let cap = if cap > limits.cap { least } else { cap };
+        // Comfortable where the limit allows it, else the limit itself; never less than pools ask of a replacement.
+        let cap = (tip + 2 * market.base_fee).min(limits.cap).max(raise(self.cap)).max(tip);
         if cap > limits.cap {
             return Err(TooDear { what: "gas", needed: cap, limit: limits.cap });
         }
-        let blob_cap = if blobs { raise(self.blob_cap).max(2 * market.blob_base_fee).max(GWEI) } else { 0 };
-        let blob_least = raise(self.blob_cap);
-        let blob_cap = if blob_cap > limits.blob_cap { blob_least } else { blob_cap };
+        let blob_cap = if blobs {
+            (2 * market.blob_base_fee).max(GWEI).min(limits.blob_cap).max(raise(self.blob_cap))
+        } else {
+            0
+        };
         if blob_cap > limits.blob_cap {
             return Err(TooDear { what: "blob gas", needed: blob_cap, limit: limits.blob_cap });
         }
@@ -105,6 +105,14 @@ mod tests {
         assert_eq!(Fees::first(&market(499, 1), false, &LIMITS).unwrap().cap, 500 * GWEI);
         let dear = Fees::first(&market(1, 101 * GWEI), true, &LIMITS).unwrap_err();
         assert_eq!(dear.what, "blob gas");
+    }
+
+    #[test]
+    fn a_replacement_goes_to_the_limit_where_a_comfortable_one_would_exceed_it() {
+        let limits = Limits { cap: 60 * GWEI, blob_cap: 10 * GWEI };
+        let cheap = Fees::first(&market(1, 1), true, &limits).unwrap();
+        let raised = cheap.raised(&market(45, 8 * GWEI), &limits).unwrap();
+        assert_eq!((raised.cap, raised.blob_cap), (60 * GWEI, 10 * GWEI));
     }
 
     proptest! {
