@@ -76,7 +76,7 @@ pub fn wallet(l1: &Url, signers: &[PrivateKeySigner]) -> DynProvider {
     if let Some(first) = signers.first() {
         wallet.register_default_signer(first.clone());
     }
-    ProviderBuilder::new().wallet(wallet).connect_http(l1.clone()).erased()
+    ProviderBuilder::new().with_simple_nonce_management().wallet(wallet).connect_http(l1.clone()).erased()
 }
 
 /// The genesis whose origin is the L1 head: empty but for the predeploys.

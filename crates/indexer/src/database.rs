@@ -43,7 +43,10 @@ pub(crate) struct Head {
 /// # Errors
 /// If Postgres does not answer, or the schema is a newer release's.
 pub async fn migrate(database_url: &str) -> Result<Database, IndexerError> {
-    let options = PgConnectOptions::from_str(database_url)?.application_name("baton-indexer");
+    // A role named `baton` would find its own schema before `public`, and with it another table of migrations.
+    let options = PgConnectOptions::from_str(database_url)?
+        .application_name("baton-indexer")
+        .options([("search_path", "public")]);
     let pool =
         PgPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(5)).connect_with(options).await?;
     MIGRATIONS.run(&pool).await?;

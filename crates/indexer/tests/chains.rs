@@ -74,6 +74,8 @@ impl World {
             assert!(begin.elapsed() < Duration::from_secs(60), "the indexer does not catch up");
             let _ = tokio::time::timeout(Duration::from_millis(200), listener.recv()).await;
         }
+        // Closing waits for the listener's connection too.
+        drop(listener);
         database.close().await;
     }
 

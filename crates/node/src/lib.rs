@@ -9,6 +9,7 @@ mod forward;
 mod genesis;
 pub mod keys;
 mod ledger;
+mod metrics;
 mod posting;
 mod rpc;
 mod run;

@@ -14,6 +14,7 @@ use crate::{
     genesis::genesis_of,
     keys::OperatorKeys,
     ledger::{FinalState, Ledger},
+    metrics as node_metrics,
     posting,
     rpc::{Backend, Blobs},
     sequencing::Sequencing,
@@ -45,6 +46,13 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), NodeErro
     let (genesis, genesis_block) = genesis_of(&deployment)?;
     let listener = listen("JSON-RPC", "rpc.addr", config.rpc.addr).await?;
     let mut tasks = Tasks { set: JoinSet::new(), stop: CancellationToken::new() };
+    if let (Some(address), Some(recorder)) = (config.metrics.addr, node_metrics::record()) {
+        let serving = node_metrics::serve(address, recorder, tasks.stop.clone()).await?;
+        tasks.spawn("metrics", async move {
+            serving.await;
+            Ok(())
+        });
+    }
 
     let endpoints = endpoints(&config, &deployment)?;
     let l1 = watch_l1(&mut tasks, &endpoints, &deployment);
@@ -243,7 +251,7 @@ pub(crate) fn lock(data_dir: &Path) -> Result<fs::File, NodeError> {
     }
 }
 
-async fn listen(
+pub(crate) async fn listen(
     what: &'static str,
     flag: &'static str,
     address: std::net::SocketAddr,

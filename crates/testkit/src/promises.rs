@@ -11,7 +11,7 @@ use futures::StreamExt;
 use std::{
     collections::BTreeMap,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tokio::{sync::Mutex, task::JoinHandle};
 use url::Url;
@@ -43,14 +43,6 @@ impl FinalLog {
     /// What was seen so far.
     pub async fn blocks(&self) -> BTreeMap<u64, (B256, Instant)> {
         self.seen.lock().await.clone()
-    }
-
-    /// The longest time without a new head since `from`.
-    pub async fn longest_gap(&self, from: Instant) -> Duration {
-        let seen = self.seen.lock().await;
-        let times: Vec<Instant> =
-            std::iter::once(from).chain(seen.values().map(|(_, at)| *at).filter(|at| *at >= from)).collect();
-        times.windows(2).map(|pair| pair[1].duration_since(pair[0])).max().unwrap_or_default()
     }
 }
 

@@ -22,10 +22,15 @@ const MAX_PERCENTILES: usize = 100;
 
 pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
     table.add("eth_gasPrice", |c, _| {
-        // One price has to hold until the transaction is in a block: it lasts for one step of the base fee, an eighth.
-        let base_fee = u128::from(c.backend.next_base_fee());
-        let price = base_fee.saturating_add(base_fee / 8).saturating_add(c.backend.suggested_tip());
-        Reply::now(&U256::from(price))
+        Reply::read(c, |c, _| {
+            // One price has to hold until the transaction is in a block: it lasts for one step of the base fee, an eighth.
+            // And `eth_estimateGas` with that price runs in the head, whose base fee may be above the next one.
+            let next = u128::from(c.backend.next_base_fee());
+            let head = c.backend.header(c.backend.heads().latest)?;
+            let head = head.and_then(|(_, header)| header.base_fee_per_gas).map_or(0, u128::from);
+            let base_fee = next.saturating_add(next / 8).max(head);
+            Ok(U256::from(base_fee.saturating_add(c.backend.suggested_tip())))
+        })
     });
     table.add("eth_maxPriorityFeePerGas", |c, _| Reply::now(&U256::from(c.backend.suggested_tip())));
     // L2 takes no blobs: the price is the least that Ethereum knows.

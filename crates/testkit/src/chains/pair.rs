@@ -4,13 +4,13 @@ use super::{L1, L2, PlannedBlock};
 use alloy::primitives::{Address, B256, U256};
 use baton_bindings::{
     ChainParameters,
-    contracts::{BatchInbox, BatonToken, Portal, Staking},
+    contracts::{BatchInbox, BatonToken, Portal, SequencerPool, Staking},
 };
 use baton_primitives::{
     BatchIndex, Core, Deposit, Epoch, Generation, Height, L1Origin, MemberPerformance, Performance, RecoveredBlock,
     SnapshotId,
 };
-use eyre::{ContextCompat as _, Result};
+use eyre::{ContextCompat as _, Result, eyre};
 
 /// An L1 with a founded Baton and its L2.
 #[derive(Debug)]
@@ -72,6 +72,7 @@ impl Pair {
         let block = self.l2.block(last).wrap_err("no such L2 block")?;
         let call = block.system_call()?;
         let closing = Height::new(last).closes_epoch(self.l1.deployment.parameters.epoch_blocks);
+        let next_snapshot = if closing && anchor.epoch > 0 { self.newest_at_the_end_of(anchor.epoch - 1).await? } else { 0 };
         let performance = Performance(vec![MemberPerformance { blocks_led: 60, terms_missed: 1 }; 4]);
         let core = Core {
             version: Core::VERSION,
@@ -93,10 +94,23 @@ impl Pair {
             closing,
             fees: if closing { U256::from(fees) } else { U256::ZERO },
             performance: if closing { performance.hash() } else { B256::ZERO },
-            next_snapshot: SnapshotId::ZERO,
+            next_snapshot: SnapshotId::new(next_snapshot),
         };
         self.l1.post(&core, &performance).await?;
         Ok(())
+    }
+
+    /// The newest snapshot that was sealed when `epoch` closed.
+    async fn newest_at_the_end_of(&self, epoch: u64) -> Result<u64> {
+        let addresses = self.l1.deployment.addresses;
+        let origin = BatchInbox::new(addresses.inbox, &self.l1.provider).epochs(epoch).call().await?.closingOrigin;
+        let pool = SequencerPool::new(addresses.pool, &self.l1.provider);
+        for id in (0..pool.snapshotCount().call().await?).rev() {
+            if pool.isNewestAt(id, origin).call().await? {
+                return Ok(id);
+            }
+        }
+        Err(eyre!("no snapshot was sealed at L1 block {origin}"))
     }
 
     /// A deposit of 10 wei by the first owner.
