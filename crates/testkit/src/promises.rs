@@ -1,25 +1,24 @@
 //! The promises of the design, each a check by name. A check that passes says nothing; one that fails says what it saw.
 
 use crate::world::{World, hash_at};
-use alloy::primitives::{B256, U256};
-use alloy::providers::Provider;
+use alloy::{
+    eips::BlockId,
+    primitives::{B256, U256},
+    providers::Provider,
+};
 use baton_bindings::contracts::{BatonToken, RevenueShare, SequencerPool, Staking};
 use baton_cli::chain;
 use baton_primitives::{Epoch, Snapshot, Term};
 use eyre::{Result, ensure, eyre};
-use futures::StreamExt;
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Instant,
-};
+use futures::{StreamExt, TryStreamExt, stream};
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::{sync::Mutex, task::JoinHandle};
 use url::Url;
 
-/// Final blocks as one observer saw them, with the moment of each.
+/// Final blocks as one observer saw them.
 #[derive(Debug)]
 pub struct FinalLog {
-    seen: Arc<Mutex<BTreeMap<u64, (B256, Instant)>>>,
+    seen: Arc<Mutex<BTreeMap<u64, B256>>>,
     task: JoinHandle<()>,
 }
 
@@ -34,14 +33,14 @@ impl FinalLog {
         let writer = seen.clone();
         let task = tokio::spawn(async move {
             while let Some(head) = heads.next().await {
-                writer.lock().await.insert(head.number, (head.hash, Instant::now()));
+                writer.lock().await.insert(head.number, head.hash);
             }
         });
         Ok(Self { seen, task })
     }
 
     /// What was seen so far.
-    pub async fn blocks(&self) -> BTreeMap<u64, (B256, Instant)> {
+    pub async fn blocks(&self) -> BTreeMap<u64, B256> {
         self.seen.lock().await.clone()
     }
 }
@@ -57,15 +56,32 @@ impl Drop for FinalLog {
 /// # Errors
 /// The first that is not.
 pub async fn no_lost_final(world: &World, logs: &[&FinalLog]) -> Result<()> {
+    let mut seen = BTreeMap::<u64, B256>::new();
     for log in logs {
-        for (height, (hash, _)) in log.blocks().await {
-            for node in world.nodes() {
-                let now = hash_at(&chain::http(&node.plan.http()), height).await?;
-                ensure!(now == hash, "P1: {} has {now} at height {height}, {hash} was final", node.plan.name);
-            }
+        for (height, hash) in log.blocks().await {
+            let first = *seen.entry(height).or_insert(hash);
+            ensure!(first == hash, "P1: {first} was final at height {height}, and so was {hash}");
+        }
+    }
+    ensure!(!seen.is_empty(), "P1: no final block was seen at all");
+    for node in world.nodes() {
+        let now = hashes(&node.plan.http(), seen.keys().copied()).await?;
+        for (height, hash) in &seen {
+            let now = now[height];
+            ensure!(now == *hash, "P1: {} has {now} at height {height}, {hash} was final", node.plan.name);
         }
     }
     Ok(())
+}
+
+/// Hashes of a node's blocks.
+async fn hashes(node: &Url, heights: impl Iterator<Item = u64>) -> Result<BTreeMap<u64, B256>> {
+    let provider = &chain::http(node);
+    stream::iter(heights)
+        .map(|height| async move { Ok((height, hash_at(provider, height).await?)) })
+        .buffer_unordered(16)
+        .try_collect()
+        .await
 }
 
 /// P2 `agreement`: all nodes have the same block at every height they share, and L1 accepted one core an index.
@@ -77,13 +93,12 @@ pub async fn agreement(world: &World) -> Result<()> {
     for node in world.nodes() {
         shared = shared.min(chain::http(&node.plan.http()).get_block_number().await?);
     }
-    for height in 0..=shared {
-        let mut first = None;
-        for node in world.nodes() {
-            let hash = hash_at(&chain::http(&node.plan.http()), height).await?;
-            let expected = *first.get_or_insert(hash);
-            ensure!(hash == expected, "P2: {} has {hash} at height {height}, another has {expected}", node.plan.name);
-        }
+    let mut first: Option<BTreeMap<u64, B256>> = None;
+    for node in world.nodes() {
+        let own = hashes(&node.plan.http(), 0..=shared).await?;
+        let expected = first.get_or_insert_with(|| own.clone());
+        let other = own.iter().find(|(height, hash)| expected[height] != **hash);
+        ensure!(other.is_none(), "P2: {} has {other:?}, another node has another block there", node.plan.name);
     }
     posted_once(world).await
 }
@@ -155,16 +170,20 @@ pub async fn conservation(world: &World) -> Result<()> {
     let revenue = RevenueShare::new(a.revenue, &l1);
     let staking = Staking::new(a.staking, &l1);
     let token = BatonToken::new(a.token, &l1);
-    let t = revenue.totals().call().await?;
+    // All of one block: between two calls an epoch may close.
+    let number = l1.get_block_number().await?;
+    let at = BlockId::number(number);
+    let t = revenue.totals().block(at).call().await?;
     let credited = U256::from(t.debtsPaid) + U256::from(t.treasury) + U256::from(t.income) + U256::from(t.carry);
     ensure!(U256::from(t.received) == credited, "P6: received {} but credited {credited}", t.received);
-    let held = l1.get_balance(a.revenue).await?;
+    let held = l1.get_balance(a.revenue).block_id(at).await?;
     let owed = U256::from(t.received) - U256::from(t.claimed);
     ensure!(held == owed, "P6: RevenueShare holds {held} wei, its books say {owed}");
-    let fees: U256 = world.batches().await?.iter().map(|b| b.core.fees).sum();
+    let fees: U256 = world.batches_up_to(number).await?.iter().map(|b| b.core.fees).sum();
     ensure!(fees == U256::from(t.received), "P6: batches swept {fees} wei, RevenueShare received {}", t.received);
-    let staked = staking.totalStake().call().await? + staking.totalUnbonding().call().await?;
-    let tokens = token.balanceOf(a.staking).call().await?;
+    let staked =
+        staking.totalStake().block(at).call().await? + staking.totalUnbonding().block(at).call().await?;
+    let tokens = token.balanceOf(a.staking).block(at).call().await?;
     ensure!(tokens == staked, "P6: Staking holds {tokens} token wei, its books say {staked}");
     Ok(())
 }

@@ -256,10 +256,19 @@ impl World {
     /// # Errors
     /// If L1 does not answer.
     pub async fn batches(&self) -> Result<Vec<BatchInbox::BatchPosted>> {
+        self.batches_up_to(self.l1().get_block_number().await?).await
+    }
+
+    /// Every batch accepted up to an L1 block, in L1 order.
+    ///
+    /// # Errors
+    /// If L1 does not answer.
+    pub async fn batches_up_to(&self, l1_block: u64) -> Result<Vec<BatchInbox::BatchPosted>> {
         let filter = Filter::new()
             .address(self.cluster.deployment.addresses.inbox)
             .event_signature(<BatchInbox::BatchPosted as alloy::sol_types::SolEvent>::SIGNATURE_HASH)
-            .from_block(self.cluster.deployment.block);
+            .from_block(self.cluster.deployment.block)
+            .to_block(l1_block);
         let logs = self.l1().get_logs(&filter).await?;
         logs.iter().map(|log| Ok(log.log_decode::<BatchInbox::BatchPosted>()?.inner.data)).collect()
     }
