@@ -7,7 +7,7 @@ use crate::{
 };
 use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use eyre::{Result, WrapErr};
-use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
+use std::{ffi::OsString, io::IsTerminal, path::PathBuf, process::ExitCode, time::Duration};
 use tracing_subscriber::EnvFilter;
 
 /// A decentralized sequencer: stake, elect, sequence, agree, certify, post, pay, index.
@@ -184,11 +184,17 @@ impl Verb {
     }
 }
 
+/// What a long-running verb logs: the libraries only when something is wrong.
+pub const SERVING: &str = "warn,baton=info";
+
 fn start_log(log: &Log, serves: bool) {
-    let default = if serves { "info,alloy_pubsub=warn" } else { "warn" };
+    let default = if serves { SERVING } else { "warn" };
     let filter = log.filter.as_deref().unwrap_or(default);
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(default));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // A second initialisation (tests) keeps the first.
     let _ = if log.log_json { lines.json().try_init() } else { lines.try_init() };
 }
@@ -203,7 +209,7 @@ async fn dispatch(parsed: Parsed) -> Result<ExitCode> {
         Verb::Devnet(flags) => Box::pin(crate::devnet::run(*flags)).await?,
         Verb::Node(flags) => Box::pin(verbs::node::run(&flags)).await?,
         Verb::Derive(verb) => Box::pin(verbs::derive::run(&verb)).await?,
-        Verb::Indexer(flags) => Box::pin(verbs::index::run(&flags)).await?,
+        Verb::Indexer(flags) => return Box::pin(verbs::index::run(&flags)).await,
         Verb::Api(flags) => Box::pin(verbs::api::run(&flags)).await?,
         Verb::Deploy(verb) => Box::pin(verbs::deploy::deploy(&verb)).await?,
         Verb::Start(verb) => Box::pin(verbs::deploy::start(&verb)).await?,

@@ -4,7 +4,7 @@ use crate::{
     Class, Config, IndexerError,
     metrics::{self, Chain},
     table::{Rows, as_int, from_int},
-    terms::Stale,
+    terms::Terms,
 };
 use alloy::primitives::B256;
 use baton_bindings::Deployment;
@@ -17,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 /// The channel on which every commit is told; the payload is the chain, `l1` or `l2`.
 pub const CHANNEL: &str = "baton";
+
+/// Advisory lock of whoever changes rows: "baton" in ASCII.
+const WRITER: i64 = 0x62_6174_6f6e;
 
 /// The embedded `migrations/`.
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
@@ -75,14 +78,14 @@ pub(crate) async fn open(config: &Config, cancellation: &CancellationToken) -> R
 }
 
 /// After an error: if Postgres is there but lost the schema (the database was dropped and made anew), migrates once more.
-pub(crate) async fn repair(database: &Database, config: &Config, stale: &Stale) -> Result<(), IndexerError> {
+pub(crate) async fn repair(database: &Database, config: &Config, terms: &Terms) -> Result<(), IndexerError> {
     let repaired = async {
         let found: bool =
             sqlx::query_scalar("SELECT to_regclass('chain.identity') IS NOT NULL").fetch_one(database).await?;
         if !found {
             tracing::warn!("the database is empty: it is filled from the deployment block on");
             MIGRATIONS.run(database).await?;
-            stale.mark();
+            terms.lost();
         }
         check_identity(database, &config.deployment).await
     };
@@ -224,6 +227,13 @@ pub(crate) fn hash(row: &sqlx::postgres::PgRow, column: &str) -> Result<B256, In
     B256::try_from(bytes.as_slice()).map_err(|e| IndexerError::Postgres(sqlx::Error::Decode(Box::new(e))))
 }
 
+/// A transaction that changes rows: one at a time, because what one chain's rows mean may need the other's.
+async fn begin(database: &Database) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, IndexerError> {
+    let mut transaction = database.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(WRITER).execute(&mut *transaction).await?;
+    Ok(transaction)
+}
+
 /// Writes rows and moves the cursor from `from` to `to`, in one transaction.
 pub(crate) async fn commit(
     database: &Database,
@@ -232,12 +242,15 @@ pub(crate) async fn commit(
     to: Cursor,
     head: Head,
     rows: Rows,
+    terms: &Terms,
 ) -> Result<(), IndexerError> {
-    let mut transaction = database.begin().await?;
+    let mut transaction = begin(database).await?;
     move_cursor(chain, from, Some(to), head, &mut transaction).await?;
     rows.insert(&mut transaction).await?;
+    let filled = terms.fill(&mut transaction).await?;
     tell(chain, &mut transaction).await?;
     transaction.commit().await?;
+    terms.filled(&filled);
     Ok(())
 }
 
@@ -248,8 +261,10 @@ pub(crate) async fn revert(
     from: Cursor,
     to: Option<Cursor>,
     head: Head,
+    terms: &Terms,
 ) -> Result<(), IndexerError> {
-    let mut transaction = database.begin().await?;
+    terms.lost();
+    let mut transaction = begin(database).await?;
     move_cursor(chain, Some(from), to, head, &mut transaction).await?;
     let above = to.map_or(Ok(-1), |to| as_int(to.number))?;
     let query = match chain {
@@ -257,8 +272,10 @@ pub(crate) async fn revert(
         Chain::L2 => sqlx::query("DELETE FROM chain.blocks WHERE number > $1"),
     };
     query.bind(above).execute(&mut *transaction).await?;
+    let filled = terms.fill(&mut transaction).await?;
     tell(chain, &mut transaction).await?;
     transaction.commit().await?;
+    terms.filled(&filled);
     metrics::reverted(chain, from.number.saturating_sub(to.map_or(0, |to| to.number)));
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::{
     metrics::{self, Chain},
     rows::l1::{L1Block, rows},
     table::{Rows, as_int},
-    terms::Stale,
+    terms::Terms,
 };
 use alloy::{eips::BlockNumberOrTag, network::Ethereum, providers::Provider as _};
 use sqlx::Row as _;
@@ -28,7 +28,7 @@ pub(crate) use fetch::{block_at, range};
 pub(crate) async fn follow(
     config: &Config,
     database: &Database,
-    stale: &Stale,
+    terms: &Terms,
     cancellation: &CancellationToken,
 ) -> Result<(), IndexerError> {
     let mut backoff = Backoff::new();
@@ -37,7 +37,7 @@ pub(crate) async fn follow(
     while let Some(current) = url {
         let connected = Endpoint::connect(current, config.deployment.l1_chain_id, config.l1_poll).await;
         let error = match connected {
-            Ok(endpoint) => Follower { config, database, stale, endpoint, cursor: None }.run(&mut backoff).await,
+            Ok(endpoint) => Follower { config, database, terms, endpoint, cursor: None }.run(&mut backoff).await,
             Err(error) => error,
         };
         metrics::failed(Chain::L1);
@@ -49,7 +49,7 @@ pub(crate) async fn follow(
         let pause = backoff.next();
         tracing::warn!(%error, ?pause, "indexing of L1 pauses; rows and cursor are safe");
         cancellation.run_until_cancelled(tokio::time::sleep(pause)).await;
-        database::repair(database, config, stale).await?;
+        database::repair(database, config, terms).await?;
     }
     Ok(())
 }
@@ -57,7 +57,7 @@ pub(crate) async fn follow(
 struct Follower<'a> {
     config: &'a Config,
     database: &'a Database,
-    stale: &'a Stale,
+    terms: &'a Terms,
     endpoint: Endpoint<Ethereum>,
     cursor: Option<Cursor>,
 }
@@ -149,7 +149,7 @@ impl Follower<'_> {
         }
         let (count, batches) = (all.len(), all.of(&crate::rows::BATCHES).len());
         let to = Cursor { number: last.number, hash: last.hash };
-        database::commit(self.database, Chain::L1, self.cursor, to, head, all).await?;
+        database::commit(self.database, Chain::L1, self.cursor, to, head, all, self.terms).await?;
         self.cursor = Some(to);
         metrics::committed(Chain::L1, to.number, head.number, last.timestamp * 1000, count, begin.elapsed());
         let events: usize = blocks.iter().map(|b| b.events.len()).sum();
@@ -193,9 +193,8 @@ impl Follower<'_> {
             to = fork.map(|f| f.number),
             "L1 reorganised: the rows of the dropped blocks are deleted"
         );
-        database::revert(self.database, Chain::L1, cursor, fork, head).await?;
+        database::revert(self.database, Chain::L1, cursor, fork, head, self.terms).await?;
         self.cursor = fork;
-        self.stale.mark();
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     metrics::{self, Chain},
     rows::l2::{L2Block, block},
     table::{Rows, as_int},
-    terms::{self, Stale},
+    terms::Terms,
 };
 use alloy::{eips::BlockNumberOrTag, primitives::B256, providers::Provider as _};
 use baton_primitives::Parameters;
@@ -30,7 +30,7 @@ const CHUNK: u64 = 64;
 pub(crate) async fn follow(
     config: &Config,
     database: &Database,
-    stale: &Stale,
+    terms: &Terms,
     cancellation: &CancellationToken,
 ) -> Result<(), IndexerError> {
     let mut backoff = Backoff::new();
@@ -41,7 +41,7 @@ pub(crate) async fn follow(
         let error = match connected {
             Ok(endpoint) => {
                 let parameters = config.parameters();
-                Follower { config, parameters, database, stale, endpoint, cursor: None, scheduled: None }
+                Follower { config, parameters, database, terms, endpoint, cursor: None }
                     .run(&mut backoff)
                     .await
             }
@@ -56,7 +56,7 @@ pub(crate) async fn follow(
         let pause = backoff.next();
         tracing::warn!(%error, ?pause, "indexing of L2 pauses; rows and cursor are safe");
         cancellation.run_until_cancelled(tokio::time::sleep(pause)).await;
-        database::repair(database, config, stale).await?;
+        database::repair(database, config, terms).await?;
     }
     Ok(())
 }
@@ -65,11 +65,9 @@ struct Follower<'a> {
     config: &'a Config,
     parameters: Parameters,
     database: &'a Database,
-    stale: &'a Stale,
+    terms: &'a Terms,
     endpoint: Endpoint<Optimism>,
     cursor: Option<Cursor>,
-    /// The cursor up to which the schedule is complete.
-    scheduled: Option<Cursor>,
 }
 
 impl Follower<'_> {
@@ -111,7 +109,7 @@ impl Follower<'_> {
             let head = Head { number, finalized: finalized.min(number) };
             while self.step(head).await? {}
             if self.cursor.is_none_or(|c| c.number >= head.number) {
-                return self.fill_terms().await;
+                return Ok(());
             }
         }
     }
@@ -142,7 +140,7 @@ impl Follower<'_> {
             all.append(block.rows);
         }
         let count = all.len();
-        database::commit(self.database, Chain::L2, self.cursor, to, head, all).await?;
+        database::commit(self.database, Chain::L2, self.cursor, to, head, all, self.terms).await?;
         self.cursor = Some(to);
         metrics::committed(Chain::L2, to.number, head.number, time, count, begin.elapsed());
         tracing::trace!(block = to.number, rows = count, "L2 written");
@@ -179,18 +177,8 @@ impl Follower<'_> {
             to = fork.map(|f| f.number),
             "final L2 blocks were replaced: the rows of the dropped ones are deleted"
         );
-        database::revert(self.database, Chain::L2, cursor, fork, head).await?;
+        database::revert(self.database, Chain::L2, cursor, fork, head, self.terms).await?;
         self.cursor = fork;
-        self.stale.mark();
-        Ok(())
-    }
-
-    /// Writes the leaders of the terms that blocks have reached, and of the next ones.
-    async fn fill_terms(&mut self) -> Result<(), IndexerError> {
-        if self.scheduled != self.cursor || self.stale.is_marked() {
-            let complete = terms::fill(self.database, &self.parameters, self.stale).await?;
-            self.scheduled = self.cursor.filter(|_| complete);
-        }
         Ok(())
     }
 }

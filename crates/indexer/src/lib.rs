@@ -49,9 +49,9 @@ pub async fn run(config: Config, cancellation: CancellationToken) -> Result<(), 
     let Some(database) = cancellable(&cancellation, database::open(&config, &cancellation)).await? else {
         return Ok(());
     };
-    let stale_terms = terms::Stale::new();
-    let l1 = l1::follow(&config, &database, &stale_terms, &cancellation);
-    let l2 = l2::follow(&config, &database, &stale_terms, &cancellation);
+    let terms = terms::Terms::new(config.parameters());
+    let l1 = l1::follow(&config, &database, &terms, &cancellation);
+    let l2 = l2::follow(&config, &database, &terms, &cancellation);
     let outcome = Box::pin(cancellable(&cancellation, async { tokio::try_join!(l1, l2).map(|_| ()) })).await;
     database.close().await;
     outcome.map(|_| ())

@@ -4,56 +4,59 @@
 //! snapshot is reverted; what is missing then is found by comparing with the blocks.
 
 use crate::{
-    Database, IndexerError, database,
+    IndexerError, database,
     table::{as_int, from_int},
 };
 use alloy::primitives::B256;
 use baton_primitives::{Epoch, Parameters, SnapshotId, Term};
 use baton_schedule::{leader, snapshot_for};
 use sqlx::{PgConnection, Row as _};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Terms written ahead of the last block's, and at the beginning of the next epoch.
 const AHEAD: u64 = 8;
 
-/// Whether rows may be missing below the last epochs: at the start, and after a revert.
+/// Writes the schedule beside the blocks, in their transactions, so that no snapshot of the database shows one without the other.
 #[derive(Debug)]
-pub(crate) struct Stale(AtomicBool);
-
-impl Stale {
-    pub(crate) const fn new() -> Self {
-        Self(AtomicBool::new(true))
-    }
-
-    pub(crate) fn is_marked(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn mark(&self) {
-        self.0.store(true, Ordering::Release);
-    }
+pub(crate) struct Terms {
+    parameters: Parameters,
+    /// How often rows below the last epochs may have gone: at the start, and by reverts.
+    losses: AtomicU64,
+    /// The losses that have been made good.
+    repaired: AtomicU64,
 }
 
-/// Writes what is missing, in one transaction; false if L1 is not indexed far enough for all of it.
-pub(crate) async fn fill(database: &Database, parameters: &Parameters, stale: &Stale) -> Result<bool, IndexerError> {
-    let mut transaction = database.begin().await?;
-    let Some(last) = last_block(&mut transaction).await? else { return Ok(true) };
-    let everything = stale.0.swap(false, Ordering::AcqRel);
-    let first = if everything { 0 } else { last.epoch.saturating_sub(1) };
-    let outcome = async {
+impl Terms {
+    pub(crate) const fn new(parameters: Parameters) -> Self {
+        Self { parameters, losses: AtomicU64::new(1), repaired: AtomicU64::new(0) }
+    }
+
+    /// Rows of any epoch may be missing from now on.
+    pub(crate) fn lost(&self) {
+        self.losses.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Writes what is missing and can be known. [`Self::filled`] tells that the transaction was committed.
+    pub(crate) async fn fill(&self, connection: &mut PgConnection) -> Result<Filled, IndexerError> {
+        let losses = self.losses.load(Ordering::Acquire);
+        let Some(last) = last_block(connection).await? else { return Ok(Filled(losses)) };
+        let everything = losses != self.repaired.load(Ordering::Acquire);
+        let first = if everything { 0 } else { last.epoch.saturating_sub(1) };
         let mut complete = true;
-        for (epoch, needed) in missing(first, &last, &mut transaction).await? {
-            complete &= fill_epoch(Epoch::new(epoch), needed, parameters, &mut transaction).await?;
+        for (epoch, needed) in missing(first, &last, connection).await? {
+            complete &= fill_epoch(Epoch::new(epoch), needed, &self.parameters, connection).await?;
         }
-        transaction.commit().await?;
-        Ok(complete)
+        Ok(Filled(if complete { losses } else { 0 }))
     }
-    .await;
-    if everything && !matches!(outcome, Ok(true)) {
-        stale.mark();
+
+    /// The transaction of [`Self::fill`] was committed.
+    pub(crate) fn filled(&self, filled: &Filled) {
+        self.repaired.fetch_max(filled.0, Ordering::AcqRel);
     }
-    outcome
 }
+
+/// The losses that a transaction makes good.
+pub(crate) struct Filled(u64);
 
 struct Last {
     epoch: u64,

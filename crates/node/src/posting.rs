@@ -250,7 +250,8 @@ impl L1Ledger for Account {
             },
             Ok(TxOutcome::Reverted { receipt, revert }) => Sent::Reverted {
                 transaction: receipt.transaction_hash,
-                reason: revert.map_or_else(|| "no reason given".into(), |r| r.reason),
+                // It would have succeeded one block earlier.
+                reason: revert.map_or_else(|| "another transaction of the block came first".into(), |r| r.reason),
             },
             Ok(TxOutcome::Refused(revert)) => Sent::Refused { reason: revert.reason },
             Ok(TxOutcome::CapReached { what, needed, limit }) => {

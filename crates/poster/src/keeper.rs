@@ -174,7 +174,9 @@ impl<S: Settlement, L: Ledger> Keeper<S, L> {
         match &sent {
             Sent::Included { transaction, l1_number } => tracing::info!(label, %transaction, l1_number, "chore done"),
             Sent::Refused { reason } => tracing::debug!(label, reason, "chore was done by another"),
-            Sent::Reverted { reason, .. } | Sent::Failed { reason } => tracing::warn!(label, reason, "chore failed"),
+            // Simulated before it was sent, so somebody else's was first in the same block.
+            Sent::Reverted { reason, .. } => tracing::info!(label, reason, "chore was done by another in the same block"),
+            Sent::Failed { reason } => tracing::warn!(label, reason, "chore failed"),
         }
         let done = matches!(sent, Sent::Included { .. });
         metrics::counter!("baton_keeper_chores_total", "chore" => label, "done" => done.to_string()).increment(1);

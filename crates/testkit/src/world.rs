@@ -85,7 +85,7 @@ impl Default for WorldPlan {
             parameters: fast_parameters(),
             stakes: vec![40_000],
             extra: Vec::new(),
-            log_filter: "info".into(),
+            log_filter: "warn,baton=info".into(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::nodes::{Node, NodePlan};
 use crate::{
     anvil::{self, Anvil, AnvilOptions},
+    app::SERVING,
     founding::{self, Founder, Founding},
     tools,
 };
@@ -74,7 +75,7 @@ impl ClusterPlan {
             first_port: None,
             metrics: false,
             extra: Vec::new(),
-            log_filter: "info,alloy_pubsub=warn".into(),
+            log_filter: SERVING.into(),
             l1_for_nodes: None,
         }
     }

@@ -50,7 +50,7 @@ pub struct DevnetFlags {
     #[arg(long)]
     no_index: bool,
     /// What the nodes log.
-    #[arg(long = "nodes.log", default_value = "info,alloy_pubsub=warn")]
+    #[arg(long = "nodes.log", default_value = crate::app::SERVING)]
     nodes_log: String,
     /// End when standard input closes.
     #[arg(long, hide = true)]

@@ -1,11 +1,11 @@
 //! `baton indexer`: chain to Postgres.
 
-use crate::process;
+use crate::{output::Format, process};
 use baton_bindings::Deployment;
-use baton_indexer::Config;
-use clap::Args;
+use baton_indexer::{Config, verify::verify};
+use clap::{Args, Subcommand};
 use eyre::Result;
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -30,13 +30,25 @@ pub struct IndexerFlags {
     /// End when standard input closes.
     #[arg(long, hide = true)]
     exit_on_stdin_close: bool,
+    #[command(subcommand)]
+    check: Option<IndexerVerb>,
 }
 
-/// Runs the indexer until a signal asks it to end.
+/// What else the indexer can do.
+#[derive(Clone, Debug, Subcommand)]
+enum IndexerVerb {
+    /// Compare every row with both chains, and every current state with the contracts.
+    Verify {
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+/// Runs the indexer until a signal asks it to end, or compares what it wrote.
 ///
 /// # Errors
 /// What waiting does not cure, for example a database of another chain.
-pub async fn run(flags: &IndexerFlags) -> Result<()> {
+pub async fn run(flags: &IndexerFlags) -> Result<ExitCode> {
     let config = Config {
         database_url: flags.database_url.clone(),
         l1_urls: flags.l1_url.clone(),
@@ -47,7 +59,25 @@ pub async fn run(flags: &IndexerFlags) -> Result<()> {
         concurrency: Config::CONCURRENCY,
         l1_range: Config::L1_RANGE,
     };
-    Ok(baton_indexer::run(config, until_asked_to_end(flags.exit_on_stdin_close)).await?)
+    let Some(IndexerVerb::Verify { format }) = flags.check else {
+        baton_indexer::run(config, until_asked_to_end(flags.exit_on_stdin_close)).await?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let report = verify(&config).await?;
+    format.print(&report, |report| {
+        let rows: u64 = report.rows.values().sum();
+        let upto = |cursor: Option<u64>| cursor.map_or_else(|| "nothing".to_owned(), |number| number.to_string());
+        let mut text = format!(
+            "{rows} rows and {} states compared up to L1 block {} and L2 block {}: {} differences",
+            report.states,
+            upto(report.l1_cursor),
+            upto(report.l2_cursor),
+            report.difference_count
+        );
+        report.differences.iter().for_each(|difference| text += &format!("\n  {difference}"));
+        text
+    })?;
+    Ok(if report.is_equal() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A token that is cancelled by SIGINT, SIGTERM or, if asked for, the end of standard input.
