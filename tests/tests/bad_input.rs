@@ -9,7 +9,7 @@ use alloy::{
 };
 use baton_cli::{
     anvil::{self, Anvil, AnvilOptions},
-    load,
+    load::{self, Fees},
 };
 use baton_node::OperatorKeys;
 use baton_testkit::{
@@ -139,18 +139,20 @@ async fn malformed_transactions_get_the_standard_errors() -> Result<()> {
         }
     };
     let to = Address::repeat_byte(1);
+    // Its deposit counted as a transaction.
+    let nonce = l2.get_transaction_count(user.address()).await?;
     named(&send("0x".into()).await, &["-32"])?;
     named(&send("0xdeadbeef".into()).await, &["-32"])?;
-    let foreign = load::sign_transfer(user, chain_id + 1, 0, to, 10_000_000_000)?;
+    let foreign = load::sign_transfer(user, chain_id + 1, nonce, to, Fees::cap(10_000_000_000))?;
     named(&send(foreign.raw.to_string()).await, &["chain"])?;
-    let cheap = load::sign_transfer(user, chain_id, 0, to, 0)?;
-    named(&send(cheap.raw.to_string()).await, &["fee"])?;
-    let poor = load::sign_transfer(&PrivateKeySigner::random(), chain_id, 0, to, 10_000_000_000)?;
+    let cheap = load::sign_transfer(user, chain_id, nonce, to, Fees::cap(0))?;
+    named(&send(cheap.raw.to_string()).await, &["underpriced", "minimum needed 1000000"])?;
+    let poor = load::sign_transfer(&PrivateKeySigner::random(), chain_id, 0, to, Fees::cap(10_000_000_000))?;
     named(&send(poor.raw.to_string()).await, &["insufficient funds"])?;
-    let first = load::sign_transfer(user, chain_id, 0, to, 10_000_000_000)?;
+    let first = load::sign_transfer(user, chain_id, nonce, to, Fees::cap(10_000_000_000))?;
     assert_eq!(send(first.raw.to_string()).await, "accepted");
     baton_cli::chain::wait_receipt(&world.nodes()[0].plan.ws(), first.hash, SOON).await?;
-    let again = load::sign_transfer(user, chain_id, 0, Address::repeat_byte(2), 10_000_000_000)?;
+    let again = load::sign_transfer(user, chain_id, nonce, Address::repeat_byte(2), Fees::cap(10_000_000_000))?;
     named(&send(again.raw.to_string()).await, &["nonce too low"])?;
 
     // A call that reverts says so, with the standard code.

@@ -23,7 +23,7 @@ async fn the_benchmark_reports_anvil_and_one_node_side_by_side() -> Result<()> {
     ];
     let rows = json(&World::baton(&arguments).await?)?;
     let rows = rows.as_array().cloned().unwrap_or_default();
-    ensure!(rows.len() == 4, "expected two loads for two targets: {rows:?}");
+    ensure!(rows.len() == 6, "expected three loads for two targets: {rows:?}");
     for row in &rows {
         ensure!(row["missing"] == 0 && row["refused"] == 0, "transfers were lost: {row}");
         ensure!(row["included_per_second"].as_f64() > Some(1.0), "implausible: {row}");

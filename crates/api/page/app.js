@@ -151,7 +151,10 @@ function renderOverview(o) {
         (o.l1Head > o.l1Block ? ` of ${count(o.l1Head)}` : "") + ` (finalized ${count(o.l1Finalized ?? 0)})`;
 }
 
+let set = [];
+
 function renderSequencers(list) {
+  set = list;
   const sorted = [...list].sort((a, b) => (BigInt(b.stake) > BigInt(a.stake) ? 1 : BigInt(b.stake) < BigInt(a.stake) ? -1 : a.sequencer - b.sequencer));
   const leader = last?.leader.now?.sequencer;
   $("stack").replaceChildren(
@@ -334,6 +337,7 @@ function state(word, kind) {
 function update(o) {
   const before = last;
   renderOverview(o);
+  if (set.length && before?.leader.now?.sequencer !== o.leader.now?.sequencer) renderSequencers(set);
   refresh(before, o);
 }
 

@@ -1,4 +1,5 @@
 //! Every route over a real Postgres that the indexer filled from two chains. Needs `npm ci` in `anvil/`.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use baton_api::{Config, Server, document};
 use baton_testkit::{chains::Pair, postgres::TestDatabase};

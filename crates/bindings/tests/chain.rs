@@ -51,7 +51,11 @@ async fn chain() -> Chain {
     for key in anvil.keys() {
         wallet.register_signer(PrivateKeySigner::from(key.clone()));
     }
-    let provider = ProviderBuilder::new().with_simple_nonce_management().wallet(wallet).connect_http(anvil.endpoint_url()).erased();
+    let provider = ProviderBuilder::new()
+        .with_simple_nonce_management()
+        .wallet(wallet)
+        .connect_http(anvil.endpoint_url())
+        .erased();
     provider.anvil_mine(Some(20), None).await.unwrap();
     let accounts = anvil.addresses().to_vec();
     let origin = provider.get_block_by_number(BlockNumberOrTag::Latest).await.unwrap().unwrap();

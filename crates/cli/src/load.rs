@@ -2,19 +2,22 @@
 //! witness that notes when each is in a block.
 //!
 //! ```text
-//! accounts -sign ahead-> lanes -HTTP-> endpoint -newHeads (WebSocket)-> witness -> Report
+//! funder -disperse-> accounts -sign ahead-> lanes -HTTP-> endpoint -newHeads (WebSocket)-> witness -> Report
 //! ```
 #![allow(clippy::wildcard_enum_match_arm, reason = "wide enums of other crates, all others alike")]
 
+use crate::founding;
 use alloy::{
     consensus::{SignableTransaction, TxEip1559, TxEnvelope},
     eips::eip2718::Encodable2718,
+    network::TransactionBuilder,
     primitives::{Address, B256, Bytes, TxKind, U256},
     providers::{Provider, ProviderBuilder, WsConnect},
+    rpc::types::TransactionRequest,
     signers::{SignerSync, local::PrivateKeySigner},
 };
-use eyre::{Context, Result, bail};
-use futures::{StreamExt, future::try_join_all};
+use eyre::{Context, Result, bail, ensure};
+use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use serde::Serialize;
 use std::{
     collections::HashMap,
@@ -41,7 +44,7 @@ pub struct Signed {
 pub struct Shape {
     /// Transfers in total.
     pub transfers: usize,
-    /// Accounts that send, each over its own connection.
+    /// Connections; the accounts are shared out among them.
     pub lanes: usize,
     /// Transfers in one HTTP request.
     pub batch: usize,
@@ -70,40 +73,60 @@ pub struct Report {
     pub p99_ms: f64,
 }
 
-/// Signs `count` transfers of 1 wei from `signer`, nonces from `nonce` on.
+/// Sends `wei` from `funder` to each account: contract creations whose init code does nothing else.
 ///
 /// # Errors
-/// If signing fails.
-pub fn sign_transfers(
-    signer: &PrivateKeySigner,
-    chain_id: u64,
-    nonce: u64,
-    count: usize,
-    max_fee: u128,
-) -> Result<Vec<Signed>> {
-    (nonce..)
-        .take(count)
-        .map(|nonce| sign_transfer(signer, chain_id, nonce, Address::repeat_byte(0xba), max_fee))
-        .collect()
+/// If the endpoint refuses, or one of them fails.
+pub async fn disperse(http: &Url, funder: &PrivateKeySigner, accounts: &[PrivateKeySigner], wei: u64) -> Result<()> {
+    // About 37,000 gas an account, below the 2^24 that a transaction may have (EIP-7825).
+    const AT_ONCE: usize = 350;
+    let wallet = founding::wallet(http, std::slice::from_ref(funder));
+    for some in accounts.chunks(AT_ONCE) {
+        let mut code = Vec::with_capacity(some.len() * 41);
+        for account in some {
+            // PUSH1 0 four times, PUSH8 wei, PUSH20 account, GAS, CALL, POP
+            code.extend([0x60, 0, 0x60, 0, 0x60, 0, 0x60, 0, 0x67]);
+            code.extend(wei.to_be_bytes());
+            code.push(0x73);
+            code.extend(account.address());
+            code.extend([0x5a, 0xf1, 0x50]);
+        }
+        let total = U256::from(wei) * U256::from(some.len());
+        let request =
+            TransactionRequest::default().with_deploy_code(code).with_value(total).with_from(funder.address());
+        let receipt = wallet.send_transaction(request).await?.get_receipt().await?;
+        ensure!(receipt.status(), "funding {} accounts failed", some.len());
+    }
+    Ok(())
+}
+
+/// What a transfer offers, wei per gas.
+#[derive(Clone, Copy, Debug)]
+pub struct Fees {
+    /// At most, in total.
+    pub max_fee: u128,
+    /// At most, above the base fee.
+    pub tip: u128,
+}
+
+impl Fees {
+    /// A fee cap with next to no tip.
+    pub fn cap(max_fee: u128) -> Self {
+        Self { max_fee, tip: max_fee.min(1_000_000) }
+    }
 }
 
 /// Signs one transfer of 1 wei.
 ///
 /// # Errors
 /// If signing fails.
-pub fn sign_transfer(
-    signer: &PrivateKeySigner,
-    chain_id: u64,
-    nonce: u64,
-    to: Address,
-    max_fee: u128,
-) -> Result<Signed> {
+pub fn sign_transfer(signer: &PrivateKeySigner, chain_id: u64, nonce: u64, to: Address, fees: Fees) -> Result<Signed> {
     let transaction = TxEip1559 {
         chain_id,
         nonce,
         gas_limit: 21_000,
-        max_fee_per_gas: max_fee,
-        max_priority_fee_per_gas: max_fee.min(1_000_000),
+        max_fee_per_gas: fees.max_fee,
+        max_priority_fee_per_gas: fees.tip,
         to: TxKind::Call(to),
         value: U256::from(1),
         ..TxEip1559::default()
@@ -130,15 +153,16 @@ pub async fn run(
     let base_fee = provider.get_gas_price().await?;
     let max_fee = base_fee.saturating_mul(4).max(2_000_000_000);
     let lanes = shape.lanes.clamp(1, accounts.len());
-    let each = shape.transfers.div_ceil(lanes);
-    let mut work = Vec::with_capacity(lanes);
-    for account in &accounts[..lanes] {
-        let nonce = provider.get_transaction_count(account.address()).pending().await?;
-        let (account, spawn) = (account.clone(), each);
-        work.push(
-            tokio::task::spawn_blocking(move || sign_transfers(&account, chain_id, nonce, spawn, max_fee)).await??,
-        );
-    }
+    let nonces: Vec<u64> = stream::iter(accounts)
+        .map(|account| provider.get_transaction_count(account.address()).pending().into_future())
+        .buffered(16)
+        .try_collect()
+        .await?;
+    let work = {
+        let (accounts, transfers) = (accounts.to_vec(), shape.transfers);
+        tokio::task::spawn_blocking(move || share_out(&accounts, &nonces, transfers, lanes, chain_id, max_fee))
+            .await??
+    };
 
     let sent = Arc::new(AtomicUsize::new(0));
     let (witness, done) = Witness::start(ws, patience).await?;
@@ -179,6 +203,32 @@ pub async fn run(
         p50_ms: percentile(&latencies, 50),
         p99_ms: percentile(&latencies, 99),
     })
+}
+
+/// Signs transfers and shares them out among lanes. An account's transfers are in one lane, in order, as far apart as can be,
+/// so that few of them wait in the pool at once.
+fn share_out(
+    accounts: &[PrivateKeySigner],
+    nonces: &[u64],
+    transfers: usize,
+    lanes: usize,
+    chain_id: u64,
+    max_fee: u128,
+) -> Result<Vec<Vec<Signed>>> {
+    let mut work = vec![Vec::with_capacity(transfers.div_ceil(lanes)); lanes];
+    let rounds = transfers.div_ceil(accounts.len());
+    let turns = (0u64..).take(rounds).flat_map(|round| (0..accounts.len()).map(move |index| (round, index)));
+    for (round, index) in turns.take(transfers) {
+        let to = Address::repeat_byte(0xba);
+        work[index % lanes].push(sign_transfer(
+            &accounts[index],
+            chain_id,
+            nonces[index] + round,
+            to,
+            Fees::cap(max_fee),
+        )?);
+    }
+    Ok(work)
 }
 
 /// One connection: sends its transactions in order, `batch` a request.
@@ -317,6 +367,7 @@ fn percentile(sorted: &[Duration], percent: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloy::{consensus::Transaction, eips::eip2718::Decodable2718};
 
     #[test]
     fn percentiles_are_values_that_occurred() {
@@ -327,10 +378,14 @@ mod tests {
     }
 
     #[test]
-    fn nonces_of_signed_transfers_ascend_and_hashes_differ() {
-        let signer = PrivateKeySigner::random();
-        let signed = sign_transfers(&signer, 1, 5, 3, 10).unwrap();
-        let hashes: std::collections::BTreeSet<_> = signed.iter().map(|s| s.hash).collect();
-        assert_eq!((signed.len(), hashes.len()), (3, 3));
+    fn transfers_are_shared_out_in_order_of_their_nonces() {
+        let accounts: Vec<_> = (0..5).map(|_| PrivateKeySigner::random()).collect();
+        let work = share_out(&accounts, &[7, 0, 0, 0, 3], 12, 2, 1, 10).unwrap();
+        assert_eq!((work[0].len(), work[1].len()), (7, 5));
+        let all: std::collections::BTreeSet<_> = work.iter().flatten().map(|s| s.hash).collect();
+        assert_eq!(all.len(), 12);
+        let nonce = |signed: &Signed| TxEnvelope::decode_2718(&mut signed.raw.as_ref()).unwrap().nonce();
+        // Accounts 0, 2, 4, again, and once more the first.
+        assert_eq!(work[0].iter().map(nonce).collect::<Vec<_>>(), [7, 0, 3, 8, 1, 4, 9]);
     }
 }

@@ -16,10 +16,7 @@ use std::{
     process::{ExitStatus, Stdio},
     time::Duration,
 };
-use tokio::{
-    io::AsyncReadExt,
-    process::{Child, ChildStdin, Command},
-};
+use tokio::process::{Child, ChildStdin, Command};
 
 /// How to start a child.
 #[derive(Clone, Debug)]
@@ -227,9 +224,14 @@ pub async fn guard(program: &Path, args: &[OsString], grace: Duration) -> io::Re
 
 /// Completes when the standard input reaches its end: the parent is gone.
 pub async fn stdin_closed() {
-    let mut stdin = tokio::io::stdin();
-    let mut sink = [0u8; 256];
-    while !matches!(stdin.read(&mut sink).await, Ok(0) | Err(_)) {}
+    let (told, ended) = tokio::sync::oneshot::channel();
+    // A thread of its own, which ends with the process: a runtime would wait for the read before it ends.
+    std::thread::spawn(move || {
+        let mut sink = [0u8; 256];
+        while !matches!(io::stdin().read(&mut sink), Ok(0) | Err(_)) {}
+        let _ = told.send(());
+    });
+    let _ = ended.await;
 }
 
 /// Completes on SIGINT (Ctrl-C) or SIGTERM.

@@ -41,9 +41,7 @@ pub(crate) async fn follow(
         let error = match connected {
             Ok(endpoint) => {
                 let parameters = config.parameters();
-                Follower { config, parameters, database, terms, endpoint, cursor: None }
-                    .run(&mut backoff)
-                    .await
+                Follower { config, parameters, database, terms, endpoint, cursor: None }.run(&mut backoff).await
             }
             Err(error) => error,
         };

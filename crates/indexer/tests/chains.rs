@@ -1,4 +1,5 @@
 //! The indexer between a real Anvil with a founded Baton, an L2 of hand-made blocks and a real Postgres. Needs `npm ci` in `anvil/`.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use alloy::{primitives::Address, providers::ext::AnvilApi as _, rpc::types::anvil::ReorgOptions};
 use baton_bindings::contracts::{RevenueShare, Staking};

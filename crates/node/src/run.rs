@@ -14,8 +14,7 @@ use crate::{
     genesis::genesis_of,
     keys::OperatorKeys,
     ledger::{FinalState, Ledger},
-    metrics as node_metrics,
-    posting,
+    metrics as node_metrics, posting,
     rpc::{Backend, Blobs},
     sequencing::Sequencing,
     sets::LedgerSets,
@@ -303,6 +302,7 @@ pub(crate) async fn open_engine(data_dir: &Path, genesis: baton_engine::Genesis)
 fn open_pool(data_dir: &Path, engine: &Engine) -> Result<Pool, NodeError> {
     let parameters = engine.parameters();
     let mut config = baton_pool::Config::new(parameters.l2_chain_id, parameters.l2_gas_limit);
+    config.least_fee = u128::from(baton_derive::MIN_BASE_FEE);
     config.journal = Some(data_dir.join("transactions"));
     Pool::open(config, FinalState(engine.clone())).map_err(NodeError::Pool)
 }

@@ -17,6 +17,8 @@ pub struct Config {
     pub max_per_sender: usize,
     /// Largest transaction, bytes.
     pub max_transaction_bytes: usize,
+    /// The least base fee that a block can have, wei per gas: what offers less can never be included.
+    pub least_fee: u128,
     /// How much a replacement must pay more, percent, on both fee caps.
     pub replacement_bump: u128,
     /// Fates remembered of transactions that left without being included.
@@ -35,6 +37,7 @@ impl Config {
             max_bytes: 20 * 1024 * 1024,
             max_per_sender: 16,
             max_transaction_bytes: 128 * 1024,
+            least_fee: 0,
             replacement_bump: 10,
             remembered_fates: 10_000,
             journal: None,

@@ -76,6 +76,14 @@ pub enum Refusal {
         /// Fee cap.
         fee: u128,
     },
+    /// The fee cap is below what any block asks.
+    #[error("transaction underpriced: max fee per gas {fee}, minimum needed {least}")]
+    FeeTooLow {
+        /// Fee cap.
+        fee: u128,
+        /// The least base fee that a block can have.
+        least: u128,
+    },
     /// Too long.
     #[error("oversized data: transaction size {size}, limit {limit}")]
     Size {

@@ -50,6 +50,9 @@ pub(crate) fn check(config: &Config, transaction: Transaction) -> Result<PoolTra
     }
     check_gas(config, &transaction)?;
     let (fee, tip) = (transaction.max_fee_per_gas(), transaction.max_priority_fee_per_gas());
+    if fee < config.least_fee {
+        return Err(Refusal::FeeTooLow { fee, least: config.least_fee });
+    }
     if let Some(tip) = tip.filter(|tip| *tip > fee) {
         return Err(Refusal::TipAboveFee { tip, fee });
     }

@@ -175,7 +175,9 @@ impl<S: Settlement, L: Ledger> Keeper<S, L> {
             Sent::Included { transaction, l1_number } => tracing::info!(label, %transaction, l1_number, "chore done"),
             Sent::Refused { reason } => tracing::debug!(label, reason, "chore was done by another"),
             // Simulated before it was sent, so somebody else's was first in the same block.
-            Sent::Reverted { reason, .. } => tracing::info!(label, reason, "chore was done by another in the same block"),
+            Sent::Reverted { reason, .. } => {
+                tracing::info!(label, reason, "chore was done by another in the same block")
+            }
             Sent::Failed { reason } => tracing::warn!(label, reason, "chore failed"),
         }
         let done = matches!(sent, Sent::Included { .. });

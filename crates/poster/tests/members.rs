@@ -1,4 +1,5 @@
 //! Members post batches together: real posters, an L1 that checks certificates as the contract does, links that can be cut.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use alloy::{
     eips::eip4844::{Blob, env_settings::EnvKzgSettings, kzg_to_versioned_hash},

@@ -181,8 +181,7 @@ pub async fn conservation(world: &World) -> Result<()> {
     ensure!(held == owed, "P6: RevenueShare holds {held} wei, its books say {owed}");
     let fees: U256 = world.batches_up_to(number).await?.iter().map(|b| b.core.fees).sum();
     ensure!(fees == U256::from(t.received), "P6: batches swept {fees} wei, RevenueShare received {}", t.received);
-    let staked =
-        staking.totalStake().block(at).call().await? + staking.totalUnbonding().block(at).call().await?;
+    let staked = staking.totalStake().block(at).call().await? + staking.totalUnbonding().block(at).call().await?;
     let tokens = token.balanceOf(a.staking).block(at).call().await?;
     ensure!(tokens == staked, "P6: Staking holds {tokens} token wei, its books say {staked}");
     Ok(())

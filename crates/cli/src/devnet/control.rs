@@ -94,7 +94,7 @@ pub(super) async fn detach(flags: &DevnetFlags) -> Result<()> {
             flags.format.print(&description, |d| {
                 format!(
                     "{}\n\nRunning in the background (log: {}); end it with `baton devnet stop`",
-                    d.table(),
+                    d.table(&flags.file),
                     log.display()
                 )
             })?;
@@ -132,7 +132,7 @@ pub(super) async fn status(flags: &ControlFlags) -> Result<()> {
         for (name, height) in &heights {
             table.row([name.clone(), height.map_or_else(|| "does not answer".into(), |h| h.to_string())]);
         }
-        format!("{}\n\n{}", s.description.table(), table.render())
+        format!("{}\n\n{}", s.description.table(&flags.file), table.render())
     })?;
     Ok(())
 }

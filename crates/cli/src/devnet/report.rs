@@ -1,6 +1,6 @@
 //! What a running devnet tells: `devnet.json` for scripts, a table for people.
 
-use crate::output::Table;
+use crate::{output::Table, tools};
 use alloy::primitives::Address;
 use eyre::{Result, WrapErr};
 use serde::{Deserialize, Serialize};
@@ -100,8 +100,8 @@ impl Description {
             .wrap_err_with(|| format!("{} was written by another release: start the devnet anew", path.display()))
     }
 
-    /// The table for people.
-    pub fn table(&self) -> String {
+    /// The table for people; `file` is where the description is saved.
+    pub fn table(&self, file: &Path) -> String {
         let mut endpoints = Table::plain();
         for (name, url) in &self.endpoints {
             endpoints.row([format!("  {name}"), url.clone()]);
@@ -136,11 +136,11 @@ impl Description {
             nodes.render(),
             contracts.render(),
             accounts.render(),
-            self.next_steps(),
+            self.next_steps(file),
         )
     }
 
-    fn next_steps(&self) -> String {
+    fn next_steps(&self, file: &Path) -> String {
         let rpc = self.endpoints.get("rpc").cloned().unwrap_or_default();
         let key = self.accounts.iter().find(|a| a.role.starts_with("user"));
         let key = key.map(|a| a.key_file.display().to_string()).unwrap_or_default();
@@ -148,12 +148,22 @@ impl Description {
         if let Some(page) = self.endpoints.get("page") {
             lines.push(format!("  open {page}"));
         }
-        lines.push(format!("  cast block-number --rpc-url {rpc}"));
-        lines.push(format!("  cast send --rpc-url {rpc} --private-key $(cat {key}) 0x000000000000000000000000000000000000dEaD --value 1ether"));
-        lines.push("  baton sequencers --devnet devnet.json; baton duties --devnet devnet.json".into());
+        let cast = tools::foundry("cast").map_or_else(|_| "cast".into(), |path| shown(&path));
+        let baton = std::env::current_exe().map_or_else(|_| "baton".into(), |path| shown(&path));
+        let file = shown(file);
+        lines.push(format!("  {cast} block-number --rpc-url {rpc}"));
+        lines.push(format!("  {cast} send --rpc-url {rpc} --private-key $(cat {key}) 0x000000000000000000000000000000000000dEaD --value 1ether"));
+        lines.push(format!("  {baton} sequencers --devnet {file}"));
+        lines.push(format!("  {baton} duties --devnet {file}"));
         if let Some(node) = self.nodes.first() {
             lines.push(format!("  kill -9 {}   # {}: blocks go on, and it is started again", node.pid, node.name));
         }
         lines.join("\n")
     }
+}
+
+/// A path as one would type it here.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
 }

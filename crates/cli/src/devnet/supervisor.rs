@@ -84,7 +84,7 @@ pub(super) async fn run(flags: &DevnetFlags) -> Result<()> {
     let mut cluster = cluster;
     let description = describe(flags, home.path(), &cluster, services.as_ref(), began)?;
     description.save(&flags.file)?;
-    flags.format.print(&description, |d| format!("\n{}\n", d.table()))?;
+    flags.format.print(&description, |d| format!("\n{}\n", d.table(&flags.file)))?;
     say(&format!("described in {}; Ctrl-C stops everything", flags.file.display()));
 
     let users = accounts(USERS, USER_ACCOUNTS)?;
@@ -99,13 +99,12 @@ pub(super) async fn run(flags: &DevnetFlags) -> Result<()> {
     stop.cancel();
     traffic.abort();
     let _ = fs::remove_file(&flags.file);
-    if let Some(mut services) = services {
-        services.api.stop(GRACE).await;
-        services.indexer.stop(GRACE).await;
-        cluster.stop(GRACE).await;
-        services.database.stop().await?;
-    } else {
-        cluster.stop(GRACE).await;
+    match services {
+        Some(mut services) => {
+            tokio::join!(services.api.stop(GRACE), services.indexer.stop(GRACE), cluster.stop(GRACE));
+            services.database.stop().await?;
+        }
+        None => cluster.stop(GRACE).await,
     }
     if let Home::Temporary(dir) = home {
         dir.close().wrap_err("cannot remove the temporary directory")?;

@@ -1,6 +1,9 @@
 //! Light background traffic: transfers between a few accounts, at a steady rate, through one endpoint.
 
-use crate::{chain, load};
+use crate::{
+    chain,
+    load::{self, Fees},
+};
 use alloy::{primitives::Address, providers::Provider, signers::local::PrivateKeySigner};
 use eyre::Result;
 use std::time::Duration;
@@ -55,7 +58,8 @@ async fn send(
         None => provider.get_transaction_count(from.address()).pending().await?,
     };
     let max_fee = provider.get_gas_price().await?.saturating_mul(2).max(1_000_000_000);
-    let signed = load::sign_transfer(from, chain_id, nonce, to, max_fee)?;
+    // Enough that a devnet's fees exceed what its batches cost on L1, so that there is income to see.
+    let signed = load::sign_transfer(from, chain_id, nonce, to, Fees { max_fee, tip: max_fee / 4 })?;
     let answers = load::submit(client, rpc, std::slice::from_ref(&signed)).await?;
     match answers.into_iter().next() {
         Some(Ok(())) => Ok(nonce),

@@ -1,7 +1,7 @@
 //! `baton bench`: the same load against Anvil, one node and four, in one run.
 //!
-//! Each target is measured twice a round: saturated (as fast as answers come) for throughput, and paced for latency. The
-//! medians over the rounds are reported.
+//! Each target is measured three times a round: one by one and in batches, as fast as answers come, for throughput; and paced,
+//! for latency. The medians over the rounds are reported.
 
 use crate::{
     anvil::{self, Anvil, AnvilOptions},
@@ -19,12 +19,18 @@ use url::Url;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const GRACE: Duration = Duration::from_secs(8);
+/// Transfers of one account in a measurement: below what pools let an account have waiting.
+const EACH: usize = 8;
+/// Accounts at most.
+const MOST: usize = 5_000;
+/// Wei of each account.
+const FUNDS: u64 = 100_000_000_000_000_000;
 
 /// `baton bench`.
 #[derive(Args, Debug)]
 pub struct Bench {
-    /// Transfers of one saturated measurement.
-    #[arg(long, default_value_t = 10_000)]
+    /// Transfers of one measurement of throughput.
+    #[arg(long, default_value_t = 20_000)]
     transfers: usize,
     /// Transfers of one paced measurement.
     #[arg(long, default_value_t = 500)]
@@ -32,10 +38,10 @@ pub struct Bench {
     /// Transfers per second of the paced measurement.
     #[arg(long, default_value_t = 100)]
     rate: u32,
-    /// Sending accounts, each over its own connection.
-    #[arg(long, default_value_t = 8)]
+    /// Connections.
+    #[arg(long, default_value_t = 16)]
     lanes: usize,
-    /// Transfers in one HTTP request of the saturated measurement.
+    /// Transfers in one HTTP request of the measurement in batches.
     #[arg(long, default_value_t = 100)]
     batch: usize,
     /// Rounds; medians are reported.
@@ -52,7 +58,7 @@ pub struct Bench {
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Target {
-    /// Anvil, which mines each transaction at once.
+    /// Anvil with a block a second, where it includes most; its latency is measured with a block a transaction.
     Anvil,
     /// A set of one node.
     One,
@@ -81,7 +87,7 @@ struct Row {
 /// # Errors
 /// If a target does not start or an endpoint fails.
 pub async fn run(v: &Bench) -> Result<()> {
-    ensure!(v.rounds > 0 && v.lanes > 0 && v.lanes <= 16, "give at least one round and 1 to 16 lanes");
+    ensure!(v.rounds > 0 && v.lanes > 0 && v.lanes <= 256, "give at least one round and 1 to 256 lanes");
     let home = tempfile::Builder::new().prefix("baton-bench-").tempdir()?;
     let mut rows = Vec::new();
     for target in &v.targets {
@@ -94,14 +100,17 @@ pub async fn run(v: &Bench) -> Result<()> {
 }
 
 async fn measure(v: &Bench, target: Target, dir: &Path) -> Result<Vec<Row>> {
-    let accounts = (0..u32::try_from(v.lanes)?).map(|i| Ok(anvil::account(USERS + i)?)).collect::<Result<Vec<_>>>()?;
     let nodes = match target {
         Target::Anvil => {
-            let options = AnvilOptions { block_time: None, ..AnvilOptions::default() };
-            let mut l1 = Anvil::start(dir, &options).await?;
-            let rows = rounds(v, target, &l1.url(), &l1.ws_url(), &accounts).await;
-            l1.process.stop(GRACE).await;
-            return rows;
+            let mut rows = Vec::new();
+            for (block_time, loads) in [(Some(1), &THROUGHPUT[..]), (None, &LATENCY[..])] {
+                let options = AnvilOptions { block_time, port: None, ..AnvilOptions::default() };
+                let mut l1 = Anvil::start(dir, &options).await?;
+                let measured = rounds(v, target, &l1.url(), &l1.ws_url(), loads).await;
+                l1.process.stop(GRACE).await;
+                rows.extend(measured?);
+            }
+            return Ok(rows);
         }
         Target::One => 1,
         Target::Four => 4,
@@ -110,25 +119,55 @@ async fn measure(v: &Bench, target: Target, dir: &Path) -> Result<Vec<Row>> {
     let cluster = Cluster::start(plan, |line| tracing::debug!("{line}")).await?;
     let entry = &cluster.nodes[0].plan;
     let (http, ws) = (entry.http(), entry.ws());
-    cluster.deposit(&accounts, parse_ether("1000")?).await?;
-    for account in &accounts {
-        chain::wait_balance(&ws, account.address(), parse_ether("1000")?, Duration::from_secs(60)).await?;
-    }
-    let rows = rounds(v, target, &http, &ws, &accounts).await;
+    let funder = anvil::account(USERS)?;
+    cluster.deposit(std::slice::from_ref(&funder), parse_ether("1000")?).await?;
+    chain::wait_balance(&ws, funder.address(), parse_ether("1000")?, Duration::from_secs(60)).await?;
+    let rows = rounds(v, target, &http, &ws, &[&THROUGHPUT[..], &LATENCY[..]].concat()).await;
     cluster.stop(GRACE).await;
     rows
 }
 
-async fn rounds(v: &Bench, target: Target, http: &Url, ws: &Url, accounts: &[PrivateKeySigner]) -> Result<Vec<Row>> {
-    let saturated = Shape { transfers: v.transfers, lanes: v.lanes, batch: v.batch, rate: None };
-    let paced = Shape { transfers: v.paced_transfers, lanes: v.lanes, batch: 1, rate: Some(v.rate) };
+/// A load by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Load {
+    OneByOne,
+    Batches,
+    Paced,
+}
+
+const THROUGHPUT: [Load; 2] = [Load::OneByOne, Load::Batches];
+const LATENCY: [Load; 1] = [Load::Paced];
+
+impl Load {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::OneByOne => "one by one",
+            Self::Batches => "batches",
+            Self::Paced => "paced",
+        }
+    }
+
+    const fn shape(self, v: &Bench) -> Shape {
+        let (transfers, lanes) = (v.transfers, v.lanes);
+        match self {
+            Self::OneByOne => Shape { transfers, lanes, batch: 1, rate: None },
+            Self::Batches => Shape { transfers, lanes, batch: v.batch, rate: None },
+            Self::Paced => Shape { transfers: v.paced_transfers, lanes, batch: 1, rate: Some(v.rate) },
+        }
+    }
+}
+
+async fn rounds(v: &Bench, target: Target, http: &Url, ws: &Url, loads: &[Load]) -> Result<Vec<Row>> {
+    let accounts: Vec<_> =
+        (0..v.transfers.div_ceil(EACH).clamp(v.lanes, MOST)).map(|_| PrivateKeySigner::random()).collect();
+    load::disperse(http, &anvil::account(USERS)?, &accounts, FUNDS).await.wrap_err("funding the accounts")?;
     let mut rows = Vec::new();
-    for (name, shape) in [("saturated", saturated), ("paced", paced)] {
+    for load in loads {
         let mut reports = Vec::new();
         for _ in 0..v.rounds {
-            reports.push(load::run(http, ws, accounts, &shape, PATIENCE).await?);
+            reports.push(load::run(http, ws, &accounts, &load.shape(v), PATIENCE).await?);
         }
-        rows.push(medians(target, name, &reports));
+        rows.push(medians(target, load.name(), &reports));
     }
     Ok(rows)
 }
@@ -181,7 +220,7 @@ fn markdown(rows: &[Row]) -> String {
 pub fn announce(v: &Bench) {
     if !v.format.json {
         out(&format!(
-            "{} transfers in batches of {} (saturated), {} at {}/s (paced), {} lanes, {} rounds each",
+            "{} transfers one by one and in batches of {}, {} at {}/s (paced), {} connections, {} rounds each",
             v.transfers, v.batch, v.paced_transfers, v.rate, v.lanes, v.rounds
         ));
     }

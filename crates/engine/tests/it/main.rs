@@ -1,6 +1,5 @@
 //! The engine as its callers use it: real blocks over a real database.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod blocks;
 mod calls;

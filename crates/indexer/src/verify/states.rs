@@ -248,7 +248,11 @@ pub(super) async fn terms(
         // Where L1 is not indexed far enough, the set is not known yet.
         if set_of(Epoch::new(epoch), &config.parameters(), connection).await?.is_some() {
             let term: i64 = row.try_get("term")?;
-            report.state(|| format!("terms of epoch {epoch} with blocks and without a row, from"), &term.to_string(), "none");
+            report.state(
+                || format!("terms of epoch {epoch} with blocks and without a row, from"),
+                &term.to_string(),
+                "none",
+            );
         }
     }
     Ok(())

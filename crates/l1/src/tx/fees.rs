@@ -68,11 +68,8 @@ impl Fees {
         if cap > limits.cap {
             return Err(TooDear { what: "gas", needed: cap, limit: limits.cap });
         }
-        let blob_cap = if blobs {
-            (2 * market.blob_base_fee).max(GWEI).min(limits.blob_cap).max(raise(self.blob_cap))
-        } else {
-            0
-        };
+        let blob_cap =
+            if blobs { (2 * market.blob_base_fee).max(GWEI).min(limits.blob_cap).max(raise(self.blob_cap)) } else { 0 };
         if blob_cap > limits.blob_cap {
             return Err(TooDear { what: "blob gas", needed: blob_cap, limit: limits.blob_cap });
         }

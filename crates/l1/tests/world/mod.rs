@@ -39,7 +39,8 @@ impl World {
     /// Contracts deployed and started with two founders. Every transaction mines its block.
     pub async fn new() -> Self {
         let anvil = anvil(&[]);
-        let provider = ProviderBuilder::new().with_simple_nonce_management().connect_http(anvil.endpoint_url()).erased();
+        let provider =
+            ProviderBuilder::new().with_simple_nonce_management().connect_http(anvil.endpoint_url()).erased();
         let accounts = provider.get_accounts().await.unwrap();
         let head = provider.get_block_by_number(Default::default()).await.unwrap().unwrap().header;
         let genesis = Genesis {

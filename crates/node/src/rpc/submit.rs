@@ -89,6 +89,7 @@ pub(super) fn refusal(refusal: Refusal) -> SubmitError {
         | Refusal::GasLimit { .. }
         | Refusal::TransactionGas { .. }
         | Refusal::TipAboveFee { .. }
+        | Refusal::FeeTooLow { .. }
         | Refusal::Size { .. }
         | Refusal::InitCode { .. }
         | Refusal::Authorizations

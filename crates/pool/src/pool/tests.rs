@@ -107,6 +107,15 @@ fn a_fee_cap_below_the_base_fee_blocks_the_senders_later_transactions() {
 }
 
 #[test]
+fn a_fee_cap_that_no_block_can_take_is_refused() {
+    let world = world(|config| config.least_fee = 60);
+    let cheap = TxEip1559 { max_fee_per_gas: 59, max_priority_fee_per_gas: 50, ..transfer(0, 0) };
+    assert_eq!(world.send(0, cheap), Err(Refusal::FeeTooLow { fee: 59, least: 60 }));
+    let least = TxEip1559 { max_fee_per_gas: 60, max_priority_fee_per_gas: 50, ..transfer(0, 0) };
+    assert!(world.send(0, least).is_ok());
+}
+
+#[test]
 fn only_transactions_that_pay_and_are_not_included_yet_call_for_a_block() {
     let world = world(|_| {});
     let none = HashSet::new();

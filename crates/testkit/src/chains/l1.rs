@@ -49,7 +49,11 @@ impl L1 {
         for key in anvil.keys() {
             wallet.register_signer(PrivateKeySigner::from(key.clone()));
         }
-        let provider = ProviderBuilder::new().with_simple_nonce_management().wallet(wallet).connect_http(anvil.endpoint_url()).erased();
+        let provider = ProviderBuilder::new()
+            .with_simple_nonce_management()
+            .wallet(wallet)
+            .connect_http(anvil.endpoint_url())
+            .erased();
         provider.anvil_mine(Some(20), None).await?;
         let origin = provider.get_block_by_number(BlockNumberOrTag::Latest).await?.wrap_err("Anvil has no block")?;
         let accounts = anvil.addresses().to_vec();

@@ -72,7 +72,8 @@ impl Pair {
         let block = self.l2.block(last).wrap_err("no such L2 block")?;
         let call = block.system_call()?;
         let closing = Height::new(last).closes_epoch(self.l1.deployment.parameters.epoch_blocks);
-        let next_snapshot = if closing && anchor.epoch > 0 { self.newest_at_the_end_of(anchor.epoch - 1).await? } else { 0 };
+        let next_snapshot =
+            if closing && anchor.epoch > 0 { self.newest_at_the_end_of(anchor.epoch - 1).await? } else { 0 };
         let performance = Performance(vec![MemberPerformance { blocks_led: 60, terms_missed: 1 }; 4]);
         let core = Core {
             version: Core::VERSION,
