@@ -1,9 +1,9 @@
 //! The poster and the keeper joined to this node: final blocks from the ledger, L1 through the watcher's view and the
-//! transaction managers, peers through consensus.
+//! transaction manager, peers through consensus.
 //!
 //! ```text
-//! ledger, L1 view -> poster <-> members (p2p)      poster -blobs-> account of the blobs' manager  \
-//!                    keeper -chores-------------------------------> the same account's other manager -> L1
+//! ledger, L1 view -> poster <-> members (p2p)      poster -batches-> one transaction manager -> L1
+//!                    keeper -chores---------------------------------^
 //! ```
 
 use crate::{config::Config, error::NodeError, keys::OperatorKeys, ledger::Ledger, run::Tasks};
@@ -93,7 +93,8 @@ pub(crate) fn start(
         pool: addresses.pool,
         vote_key: keys.vote.clone(),
         identity,
-        turn: 2,
+        // A chore may have to wait for a batch that the same account is posting.
+        turn: 4,
     };
     let running = Keeper::new(keeper, settlement, l1).start(tasks.stop.clone());
     tasks.spawn("keeper", async move { running.await.map_err(|_| NodeError::Ended("keeper")) });
