@@ -15,9 +15,9 @@ use revm::{
     Inspector, MainBuilder,
     bytecode::Bytecode,
     context::{
-        BlockEnv, ContextSetters, TxEnv,
+        BlockEnv, ContextSetters, JournalTr, TxEnv,
         either::Either,
-        result::{ExecutionResult, HaltReason},
+        result::{ExecutionResult, HaltReason, ResultAndState},
     },
     database::CacheDB,
     inspector::{InspectorHandler, NoOpInspector},
@@ -169,17 +169,17 @@ impl Engine {
 
 /// A call, ready to run.
 #[derive(Clone)]
-struct Simulation {
-    env: TxEnv,
-    block: BlockEnv,
-    database: CacheDB<StateView>,
-    chain_id: u64,
-    timeout: Duration,
-    deadline: Instant,
+pub(crate) struct Simulation {
+    pub(crate) env: TxEnv,
+    pub(crate) block: BlockEnv,
+    pub(crate) database: CacheDB<StateView>,
+    pub(crate) chain_id: u64,
+    pub(crate) timeout: Duration,
+    pub(crate) deadline: Instant,
 }
 
 impl Simulation {
-    fn new(engine: &Engine, at: BlockRef, call: &Call) -> Result<Self, CallError> {
+    pub(crate) fn new(engine: &Engine, at: BlockRef, call: &Call) -> Result<Self, CallError> {
         let view = engine.state(at)?;
         let config = &engine.shared.config;
         let mut block = evm::block_env(view.header());
@@ -215,24 +215,61 @@ impl Simulation {
         if let Some(limit) = gas_limit {
             self.env.gas_limit = limit;
         }
-        let base_fee = self.block.basefee;
-        let watch = Deadline { at: self.deadline, steps: 0, passed: false };
-        let context = evm::context(self.database, self.chain_id, self.block);
-        let mut evm = context.build_mainnet_with_inspector((watch, inspector));
-        evm.ctx.set_tx(self.env);
-        let result = BatonHandler::<_, EvmError<_>>::new(Mode::Call).inspect_run(&mut evm);
-        let (watch, inspector) = evm.inspector;
-        if watch.passed {
-            return Err(CallError::Timeout(self.timeout.as_millis()));
-        }
-        match result {
-            Ok(result) => Ok((CallOutcome::of(result), inspector)),
-            Err(error) => Err(match evm::failure(error, base_fee) {
-                Failure::Invalid(why) => CallError::Invalid(why),
-                Failure::Store(error) => error.into(),
-            }),
+        let watch = Deadline::new(self.deadline, u64::MAX);
+        let ran = run(self.database, self.chain_id, self.block, self.env, Mode::Call, watch, inspector);
+        let inspector = ran.inspector;
+        ran.result.map_err(|refused| refused.into_error(self.timeout)).map(|r| (CallOutcome::of(r.result), inspector))
+    }
+}
+
+/// What became of one message.
+pub(crate) struct Ran<I> {
+    pub(crate) result: Result<ResultAndState, Unfinished>,
+    /// As it was before: the changes are in the result.
+    pub(crate) database: CacheDB<StateView>,
+    pub(crate) inspector: I,
+}
+
+/// Why a message has no result.
+pub(crate) enum Unfinished {
+    /// Its time, or its instructions, were used up.
+    Stopped,
+    /// It broke a rule before it started, or the store failed.
+    Failed(Failure),
+}
+
+impl Unfinished {
+    pub(crate) fn into_error(self, timeout: Duration) -> CallError {
+        match self {
+            Self::Stopped => CallError::Timeout(timeout.as_millis()),
+            Self::Failed(Failure::Invalid(why)) => CallError::Invalid(why),
+            Self::Failed(Failure::Store(error)) => error.into(),
         }
     }
+}
+
+/// Runs one message, watched by an inspector.
+pub(crate) fn run<I: Inspector<CallContext>>(
+    database: CacheDB<StateView>,
+    chain_id: u64,
+    block: BlockEnv,
+    env: TxEnv,
+    mode: Mode,
+    watch: Deadline,
+    inspector: I,
+) -> Ran<I> {
+    let base_fee = block.basefee;
+    let mut evm = evm::context(database, chain_id, block).build_mainnet_with_inspector((watch, inspector));
+    evm.ctx.set_tx(env);
+    let result = BatonHandler::<_, EvmError<_>>::new(mode).inspect_run(&mut evm);
+    let state = evm.ctx.journaled_state.finalize();
+    let (watch, inspector) = evm.inspector;
+    let result = match result {
+        _ if watch.passed => Err(Unfinished::Stopped),
+        Ok(result) => Ok(ResultAndState { result, state }),
+        Err(error) => Err(Unfinished::Failed(evm::failure(error, base_fee))),
+    };
+    Ran { result, database: evm.ctx.journaled_state.database, inspector }
 }
 
 fn request_env(request: &TransactionRequest, block: &mut BlockEnv, cap: u64) -> Result<TxEnv, CallError> {
@@ -321,25 +358,33 @@ fn override_state(database: &mut CacheDB<StateView>, overrides: &StateOverride) 
     Ok(())
 }
 
-/// Stops a call that runs too long.
+/// Stops what runs too long.
 #[derive(Clone, Copy, Debug)]
-struct Deadline {
+pub(crate) struct Deadline {
     at: Instant,
-    steps: u32,
+    /// Instructions that are left.
+    left: u64,
     passed: bool,
 }
 
+impl Deadline {
+    /// At a time, or after so many instructions.
+    pub(crate) const fn new(at: Instant, most: u64) -> Self {
+        Self { at, left: most, passed: false }
+    }
+}
+
 /// Instructions between two looks at the clock.
-const STEPS: u32 = 4_096;
+const STEPS: u64 = 4_096;
 
 impl<CTX> Inspector<CTX> for Deadline {
     fn step(&mut self, interpreter: &mut Interpreter, _: &mut CTX) {
-        self.steps += 1;
-        if self.steps >= STEPS {
-            self.steps = 0;
-            self.passed = self.passed || Instant::now() >= self.at;
+        self.left -= 1;
+        if self.left.is_multiple_of(STEPS) {
+            self.passed = self.passed || self.left == 0 || Instant::now() >= self.at;
         }
         if self.passed {
+            self.left += 1;
             interpreter.halt(InstructionResult::OutOfGas);
         }
     }

@@ -371,6 +371,11 @@ pub enum CallError {
     /// The call names fields that do not go together.
     #[error("{0}")]
     Request(&'static str),
+    /// No such tracer.
+    #[error(
+        "the trace options are refused: {0}; give tracer callTracer, prestateTracer, 4byteTracer, flatCallTracer, muxTracer, noopTracer or none"
+    )]
+    Tracer(String),
     /// The call ran longer than allowed.
     #[error("the call took longer than {0} ms")]
     Timeout(u128),

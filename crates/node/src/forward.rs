@@ -3,19 +3,32 @@
 //!
 //! ```text
 //! rpc -raw-> Submitter -> pool (admitted) -> queue -> batches -> members (p2p) | upstream node (JSON-RPC)
+//!                           '-- still waiting after a while --^
 //! members -batch-> admit into the pool
 //! ```
+//!
+//! What waits too long is sent again, whatever became of the first time: a full queue, a leader that died, an upstream node
+//! that was away, a restart. So nothing that was admitted is lost on the way.
 
-use alloy::primitives::{B256, Bytes};
+use alloy::{
+    eips::Encodable2718,
+    primitives::{B256, Bytes},
+};
 use baton_consensus::{MESSAGE_LIMIT, Mailbox, PeerMessage, Topic};
 use baton_pool::{Pool, Refusal};
-use std::time::Duration;
-use tokio::sync::mpsc;
+use std::{collections::VecDeque, time::Duration};
+use tokio::{
+    sync::mpsc,
+    time::{Interval, MissedTickBehavior},
+};
 use url::Url;
 
-/// Transactions waiting to be forwarded. Full: the transaction stays in this node's pool, which leads at times or forwards
-/// it after a restart; the drop is counted.
+/// Transactions waiting to be forwarded. Full: the transaction is forwarded when it is overdue.
 const QUEUE: usize = 16_384;
+/// How long a transaction waits before it is sent again.
+const OVERDUE: Duration = Duration::from_secs(2);
+/// Most transactions sent again at a time.
+const AGAIN: usize = 1_000;
 /// Most bytes of one batch.
 const BATCH_BYTES: usize = MESSAGE_LIMIT / 4;
 /// Most transactions in one batch to an upstream node.
@@ -57,17 +70,73 @@ impl Submitter {
 
     fn forward(&self, raw: Bytes) {
         if self.queue.try_send(raw).is_err() {
-            metrics::counter!("baton_forward_dropped_total").increment(1);
+            metrics::counter!("baton_forward_delayed_total").increment(1);
         }
     }
 }
 
+/// What is to be forwarded: new transactions, and those that wait too long.
+pub(crate) struct Outbox {
+    queue: mpsc::Receiver<Bytes>,
+    pool: Pool,
+    again: VecDeque<Bytes>,
+    ticks: Interval,
+}
+
+impl Outbox {
+    pub(crate) fn new(queue: mpsc::Receiver<Bytes>, pool: Pool) -> Self {
+        let mut ticks = tokio::time::interval(OVERDUE / 2);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { queue, pool, again: VecDeque::new(), ticks }
+    }
+
+    /// The next batch, at most about so many bytes and transactions; `None` when there will be no more.
+    async fn next(&mut self, most_bytes: usize, most: usize) -> Option<Vec<Bytes>> {
+        while self.again.is_empty() {
+            tokio::select! {
+                _ = self.ticks.tick() => {
+                    let overdue = self.pool.overdue(OVERDUE, AGAIN);
+                    metrics::counter!("baton_forward_again_total").increment(overdue.len() as u64);
+                    self.again.extend(overdue.iter().map(|t| Bytes::from(t.transaction.encoded_2718())));
+                }
+                raw = self.queue.recv() => return Some(self.gather(raw?, most_bytes, most).await),
+            }
+        }
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while let Some(raw) = self.again.front().filter(|raw| batch.is_empty() || bytes + raw.len() + 4 <= most_bytes) {
+            bytes += raw.len() + 4;
+            batch.push(raw.clone());
+            self.again.pop_front();
+            if batch.len() == most {
+                break;
+            }
+        }
+        Some(batch)
+    }
+
+    async fn gather(&mut self, first: Bytes, most_bytes: usize, most: usize) -> Vec<Bytes> {
+        let mut bytes = first.len() + 4;
+        let mut batch = vec![first];
+        let deadline = tokio::time::Instant::now() + GATHER;
+        while bytes < most_bytes && batch.len() < most {
+            match tokio::time::timeout_at(deadline, self.queue.recv()).await {
+                Ok(Some(raw)) => {
+                    bytes += raw.len() + 4;
+                    batch.push(raw);
+                }
+                Ok(None) | Err(_) => break,
+            }
+        }
+        batch
+    }
+}
+
 /// Sends admitted transactions to all members, in batches.
-pub(crate) async fn to_members(mut queue: mpsc::Receiver<Bytes>, mailbox: Mailbox) {
-    while let Some(batch) = gather(&mut queue, BATCH_BYTES, usize::MAX).await {
+pub(crate) async fn to_members(mut outbox: Outbox, mailbox: Mailbox) {
+    while let Some(batch) = outbox.next(BATCH_BYTES, usize::MAX).await {
         if let Err(error) = mailbox.broadcast(Topic::Transactions, encode(&batch)) {
-            metrics::counter!("baton_forward_dropped_total").increment(batch.len() as u64);
-            tracing::debug!(%error, "transactions not forwarded");
+            tracing::debug!(%error, "transactions not forwarded now, again in {OVERDUE:?}");
         }
     }
 }
@@ -86,12 +155,12 @@ pub(crate) async fn from_members(mut messages: mpsc::Receiver<PeerMessage>, pool
 }
 
 /// Sends admitted transactions to the first upstream node that answers.
-pub(crate) async fn to_upstream(mut queue: mpsc::Receiver<Bytes>, upstream: Vec<Url>) {
+pub(crate) async fn to_upstream(mut outbox: Outbox, upstream: Vec<Url>) {
     let client = match reqwest::Client::builder().timeout(UPSTREAM_TIMEOUT).build() {
         Ok(client) => client,
         Err(error) => return tracing::error!(%error, "transactions will not be forwarded: no HTTP client"),
     };
-    while let Some(batch) = gather(&mut queue, BATCH_BYTES, UPSTREAM_BATCH).await {
+    while let Some(batch) = outbox.next(BATCH_BYTES, UPSTREAM_BATCH).await {
         let request: Vec<_> = batch
             .iter()
             .enumerate()
@@ -99,18 +168,13 @@ pub(crate) async fn to_upstream(mut queue: mpsc::Receiver<Bytes>, upstream: Vec<
                 serde_json::json!({ "jsonrpc": "2.0", "id": id, "method": "eth_sendRawTransaction", "params": [raw] })
             })
             .collect();
-        let mut delivered = false;
         for url in &upstream {
             match client.post(http(url)).json(&request).send().await.and_then(reqwest::Response::error_for_status) {
-                Ok(_) => {
-                    delivered = true;
-                    break;
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%url, %error, "upstream node did not take transactions; again in {OVERDUE:?}")
                 }
-                Err(error) => tracing::warn!(%url, %error, "upstream node did not take transactions"),
             }
-        }
-        if !delivered {
-            metrics::counter!("baton_forward_dropped_total").increment(batch.len() as u64);
         }
     }
 }
@@ -131,23 +195,6 @@ fn scheme(url: &Url, base: &str) -> Url {
     // Fails for no pair of these schemes.
     let _ = url.set_scheme(&if secure { format!("{base}s") } else { base.to_owned() });
     url
-}
-
-async fn gather(queue: &mut mpsc::Receiver<Bytes>, most_bytes: usize, most: usize) -> Option<Vec<Bytes>> {
-    let first = queue.recv().await?;
-    let mut bytes = first.len() + 4;
-    let mut batch = vec![first];
-    let deadline = tokio::time::Instant::now() + GATHER;
-    while bytes < most_bytes && batch.len() < most {
-        match tokio::time::timeout_at(deadline, queue.recv()).await {
-            Ok(Some(raw)) => {
-                bytes += raw.len() + 4;
-                batch.push(raw);
-            }
-            Ok(None) | Err(_) => break,
-        }
-    }
-    Some(batch)
 }
 
 /// (u32 BE length, bytes) for each.

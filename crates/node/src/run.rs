@@ -10,7 +10,7 @@ use crate::{
     config::Config,
     error::NodeError,
     follow,
-    forward::{self, Submitter},
+    forward::{self, Outbox, Submitter},
     genesis::genesis_of,
     keys::OperatorKeys,
     ledger::{FinalState, Ledger},
@@ -84,7 +84,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), NodeErro
                 following.await;
                 Ok(())
             });
-            let forwarding = forward::to_upstream(submitted, config.follow.clone());
+            let forwarding = forward::to_upstream(Outbox::new(submitted, ledger.pool.clone()), config.follow.clone());
             tasks.spawn("forwarding", async move {
                 forwarding.await;
                 Ok(())
@@ -154,9 +154,9 @@ impl Sequencer<'_> {
         let running = actor.start();
         tasks.spawn("consensus", async move { Ok(running.await.map_err(|_| NodeError::Ended("consensus"))??) });
 
-        let sender = mailbox.clone();
+        let (sender, outbox) = (mailbox.clone(), Outbox::new(submitted, ledger.pool.clone()));
         tasks.spawn("forwarding", async move {
-            forward::to_members(submitted, sender).await;
+            forward::to_members(outbox, sender).await;
             Ok(())
         });
         let pool = ledger.pool.clone();

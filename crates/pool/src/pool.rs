@@ -13,6 +13,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     io,
     sync::Arc,
+    time::{Duration, Instant},
 };
 use tokio::sync::{broadcast, watch};
 
@@ -85,6 +86,8 @@ struct Waiting {
     bytes: usize,
     ready: usize,
     arrivals: u64,
+    /// Those of this node's own users, and since when they wait or were last given out as [`Pool::overdue`].
+    local: HashMap<B256, Instant>,
     dropped: HashMap<B256, String>,
     dropped_order: VecDeque<B256>,
 }
@@ -113,6 +116,8 @@ impl Pool {
             tracing::info!(admitted, journalled = records.len(), "transactions of the journal wait again");
         }
         pool.rewrite_journal();
+        let hashes: Vec<B256> = pool.shared.waiting.lock().by_hash.keys().copied().collect();
+        pool.mark_local(hashes);
         Ok(pool)
     }
 
@@ -124,6 +129,7 @@ impl Pool {
     /// Why it is not taken.
     pub fn admit_local(&self, raw: &[u8]) -> Result<B256, Refusal> {
         let hash = self.admit(raw)?;
+        self.mark_local([hash]);
         self.write_down([raw]);
         Ok(hash)
     }
@@ -131,8 +137,44 @@ impl Pool {
     /// As [`Self::admit_local`], several on all cores.
     pub fn admit_all_local(&self, raw: &[Bytes]) -> Vec<Result<B256, Refusal>> {
         let results = self.admit_all(raw);
+        self.mark_local(results.iter().flatten().copied());
         self.write_down(raw.iter().zip(&results).filter(|(_, r)| r.is_ok()).map(|(raw, _)| raw.as_ref()));
         results
+    }
+
+    fn mark_local(&self, hashes: impl IntoIterator<Item = B256>) {
+        let now = Instant::now();
+        let mut waiting = self.shared.waiting.lock();
+        for hash in hashes {
+            // It may be gone already: included, or evicted by the next one.
+            if waiting.by_hash.contains_key(&hash) {
+                waiting.local.insert(hash, now);
+            }
+        }
+    }
+
+    /// Ready transactions of this node's own users that have waited for `age`, at most `limit`; the next call gives each again
+    /// only after another `age`. Whoever forwards transactions calls it, so that none is lost on the way.
+    pub fn overdue(&self, age: Duration, limit: usize) -> Vec<Arc<PoolTransaction>> {
+        let now = Instant::now();
+        let mut waiting = self.shared.waiting.lock();
+        let Waiting { local, by_hash, senders, .. } = &mut *waiting;
+        let is_ready = |t: &PoolTransaction| {
+            senders.get(&t.sender).is_some_and(|s| t.nonce.checked_sub(s.nonce).is_some_and(|n| n < s.ready as u64))
+        };
+        let mut found = Vec::new();
+        for (hash, since) in local.iter_mut().filter(|(_, since)| now.saturating_duration_since(**since) >= age) {
+            if found.len() == limit {
+                break;
+            }
+            if let Some(transaction) = by_hash.get(hash).filter(|t| is_ready(t)) {
+                *since = now;
+                found.push(Arc::clone(transaction));
+            }
+        }
+        // A sender's transactions are taken only in their order.
+        found.sort_unstable_by_key(|t| (t.sender, t.nonce));
+        found
     }
 
     fn write_down<'a>(&self, admitted: impl IntoIterator<Item = &'a [u8]>) {
@@ -436,6 +478,7 @@ impl Waiting {
         self.bytes -= transaction.size;
         self.by_tip.remove(&(transaction.max_tip(), Reverse(entry.arrival), transaction.hash));
         self.by_hash.remove(&transaction.hash);
+        self.local.remove(&transaction.hash);
         Some(transaction)
     }
 

@@ -8,7 +8,8 @@ use alloy::{
 };
 use baton_bindings::contracts::inbox::BatchInbox::postCall;
 use baton_poster::{
-    Call, Chain, Config, Duty, Executed, Ledger, Network, Poster, PosterHandle, Recipients, Sent, Settlement, Standing,
+    Call, Chain, Config, Duty, Error, Executed, Ledger, Network, Poster, PosterHandle, Recipients, Sent, Settlement,
+    Standing,
 };
 use baton_primitives::{
     Anchor, BatchIndex, Block, Core, Epoch, ExtraData, Generation, Header, Height, IdentityKey, IdentitySecret,
@@ -22,7 +23,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 const MEMBERS: u8 = 4;
@@ -325,7 +326,7 @@ struct Town {
     links: Links,
     chain: Final,
     folder: tempfile::TempDir,
-    running: HashMap<usize, CancellationToken>,
+    running: HashMap<usize, (CancellationToken, JoinHandle<Result<(), Error>>)>,
 }
 
 impl Town {
@@ -357,19 +358,20 @@ impl Town {
         let (poster, handle) = Poster::new(config, chain, self.l1.clone(), link, account).unwrap();
         self.links.handles.lock().insert(identity, handle);
         let shutdown = CancellationToken::new();
-        poster.start(shutdown.clone());
-        self.running.insert(position, shutdown);
+        let task = poster.start(shutdown.clone());
+        self.running.insert(position, (shutdown, task));
     }
 
     fn directory(&self, position: usize) -> PathBuf {
         self.folder.path().join(position.to_string())
     }
 
-    /// Ends a member at once, wherever it is.
-    fn kill(&mut self, position: usize) {
+    /// Ends a member at once, wherever it is; as with a process, it is gone before it can start again.
+    async fn kill(&mut self, position: usize) {
         self.links.handles.lock().remove(&snapshot().members[position].identity);
-        if let Some(shutdown) = self.running.remove(&position) {
+        if let Some((shutdown, task)) = self.running.remove(&position) {
             shutdown.cancel();
+            task.await.unwrap().unwrap();
         }
     }
 
@@ -380,7 +382,7 @@ impl Town {
 
 impl Drop for Town {
     fn drop(&mut self) {
-        self.running.values().for_each(CancellationToken::cancel);
+        self.running.values().for_each(|(shutdown, _)| shutdown.cancel());
     }
 }
 
@@ -421,7 +423,7 @@ async fn when_the_one_on_duty_is_away_the_next_posts_and_two_thirds_suffice() {
     let first = town.l1.until(1).await;
     let leader = town.leader_of(&first[0].core);
     // All of these blocks are in one term, so the same member leads the next batches.
-    town.kill(leader);
+    town.kill(leader).await;
     town.chain.grow(18);
     let batches = town.l1.until(3).await;
     contiguous(&batches);
@@ -483,7 +485,7 @@ async fn members_killed_again_and_again_post_every_batch_exactly_once() {
         town.l1.tick();
         let victim = turn % 4;
         tokio::time::sleep(Duration::from_millis(17 * (turn as u64 % 5))).await;
-        town.kill(victim);
+        town.kill(victim).await;
         town.start(victim);
     }
     let batches = town.l1.until(12).await;

@@ -7,7 +7,11 @@
 use crate::types::{BatchInfo, LeaderSchedule, SyncStatus};
 use alloy::{
     primitives::{Address, B256, Bytes, U256},
-    rpc::types::{AccessList, BlockOverrides, EIP1186AccountProofResponse, TransactionRequest, state::StateOverride},
+    rpc::types::{
+        AccessList, BlockOverrides, EIP1186AccountProofResponse, TransactionRequest,
+        state::StateOverride,
+        trace::geth::{GethDebugTracingOptions, GethTrace, TraceResult},
+    },
 };
 use baton_primitives::{Epoch, FinalBlock, Header, Height, RecoveredBlock, Transaction};
 use op_alloy_consensus::OpReceipt;
@@ -199,6 +203,21 @@ pub trait Execute: Send + Sync + 'static {
     /// # Errors
     /// If it could not run.
     fn access_list(&self, call: &Call) -> Result<(AccessList, Outcome), CallError>;
+    /// Runs one call and tells what it did, as the tracer of the options sees it.
+    ///
+    /// # Errors
+    /// If it could not run, or there is no such tracer.
+    fn trace_call(&self, call: &Call, options: &GethDebugTracingOptions) -> Result<GethTrace, CallError>;
+    /// Executes a final block again and tells what its transactions did, or only the one at `only`; empty for the genesis.
+    ///
+    /// # Errors
+    /// If the state before it could not be read, it took too long, or there is no such tracer.
+    fn trace_block(
+        &self,
+        block: &RecoveredBlock,
+        only: Option<usize>,
+        options: &GethDebugTracingOptions,
+    ) -> Result<Vec<TraceResult>, CallError>;
     /// Merkle proof of an account and some of its slots against the state root of the block at `at`.
     ///
     /// # Errors

@@ -3,25 +3,44 @@
 use super::{Backend, read};
 use alloy::{
     primitives::{Address, U256},
-    rpc::types::{AccessList, EIP1186AccountProofResponse},
+    rpc::types::{
+        AccessList, EIP1186AccountProofResponse, TransactionRequest,
+        trace::geth::{GethDebugTracingOptions, GethTrace},
+    },
 };
 use baton_engine::{
-    BlockRef, Call as EngineCall, CallEnd, CallError as EngineCallError, CallOutcome, InvalidTransaction,
+    BlockRef, Call as EngineCall, CallEnd, CallError as EngineCallError, CallOutcome, InvalidTransaction, Traces,
 };
-use baton_primitives::Height;
+use baton_primitives::{Height, RecoveredBlock};
 use baton_rpc::ports::{Call, CallError, Execute, Outcome, ReadError};
 use revm::context::result::HaltReason;
 
 impl Execute for Backend {
     fn call(&self, call: &Call) -> Result<Outcome, CallError> {
-        let outcome = self.ledger.engine.call(at(call.at), &engine_call(call)).map_err(|e| failure(call, e))?;
+        let outcome =
+            self.ledger.engine.call(at(call.at), &engine_call(call)).map_err(|e| failure(&call.request, e))?;
         Ok(shown(outcome))
     }
 
     fn access_list(&self, call: &Call) -> Result<(AccessList, Outcome), CallError> {
         let result = self.ledger.engine.access_list(at(call.at), &engine_call(call));
-        let (list, outcome) = result.map_err(|e| failure(call, e))?;
+        let (list, outcome) = result.map_err(|e| failure(&call.request, e))?;
         Ok((list, shown(outcome)))
+    }
+
+    fn trace_call(&self, call: &Call, options: &GethDebugTracingOptions) -> Result<GethTrace, CallError> {
+        let engine = &self.ledger.engine;
+        engine.trace_call(at(call.at), &engine_call(call), options).map_err(|e| failure(&call.request, e))
+    }
+
+    fn trace_block(
+        &self,
+        block: &RecoveredBlock,
+        only: Option<usize>,
+        options: &GethDebugTracingOptions,
+    ) -> Result<Traces, CallError> {
+        let traces = self.ledger.engine.trace_block(block, only, options);
+        traces.map_err(|e| failure(&TransactionRequest::default(), e))
     }
 
     fn proof(
@@ -79,14 +98,15 @@ fn words(reason: &HaltReason) -> &'static str {
 }
 
 /// What geth says where a call does not even start.
-fn failure(call: &Call, error: EngineCallError) -> CallError {
-    let address = call.request.from.unwrap_or_default();
+fn failure(request: &TransactionRequest, error: EngineCallError) -> CallError {
+    let address = request.from.unwrap_or_default();
     let invalid = match error {
         EngineCallError::Read(error) => return CallError::Read(read(error)),
         EngineCallError::Timeout(millis) => {
             return CallError::Refused(format!("execution aborted (timeout = {} s)", millis / 1_000));
         }
         EngineCallError::Invalid(invalid) => invalid,
+        EngineCallError::Tracer(_) => return CallError::Refused(error.to_string()),
         EngineCallError::Request(text) => return CallError::Refused(text.into()),
         EngineCallError::Fails { gas, why, .. } => return CallError::Refused(format!("{why} (gas {gas})")),
     };
@@ -104,7 +124,7 @@ fn failure(call: &Call, error: EngineCallError) -> CallError {
             format!("insufficient funds for gas * price + value: address {address} have {balance} want {needed}")
         }
         InvalidTransaction::FeeCap { base_fee } => {
-            let cap = call.request.max_fee_per_gas.or(call.request.gas_price).unwrap_or_default();
+            let cap = request.max_fee_per_gas.or(request.gas_price).unwrap_or_default();
             format!(
                 "max fee per gas less than block base fee: address {address}, maxFeePerGas: {cap}, baseFee: {base_fee}"
             )

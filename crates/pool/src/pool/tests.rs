@@ -107,6 +107,22 @@ fn a_fee_cap_below_the_base_fee_blocks_the_senders_later_transactions() {
 }
 
 #[test]
+fn own_ready_transactions_are_overdue_until_they_leave_and_each_only_now_and_then() {
+    let world = world(|_| {});
+    let (first, second) = (world.send(0, transfer(0, 5)).unwrap(), world.send(0, transfer(1, 5)).unwrap());
+    world.send(1, transfer(3, 5)).unwrap();
+    world.pool.admit(&signed(&world.signers[2], transfer(0, 5)).encoded_2718()).unwrap();
+    let overdue = |age, limit| world.pool.overdue(age, limit).iter().map(|t| t.hash).collect::<Vec<_>>();
+    assert!(overdue(Duration::from_secs(60), 10).is_empty());
+    // Not the one behind a gap, and not the one that another node forwarded.
+    assert_eq!(overdue(Duration::ZERO, 10), vec![first, second]);
+    assert_eq!(overdue(Duration::ZERO, 1).len(), 1);
+    assert!(overdue(Duration::from_secs(60), 10).is_empty());
+    world.pool.reject(second, "test".into());
+    assert_eq!(overdue(Duration::ZERO, 10), vec![first]);
+}
+
+#[test]
 fn a_fee_cap_that_no_block_can_take_is_refused() {
     let world = world(|config| config.least_fee = 60);
     let cheap = TxEip1559 { max_fee_per_gas: 59, max_priority_fee_per_gas: 50, ..transfer(0, 0) };

@@ -53,7 +53,7 @@ pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
 }
 
 /// Parameters common to simulations.
-struct Simulation {
+pub(super) struct Simulation {
     request: TransactionRequest,
     at: BlockId,
     state: StateOverride,
@@ -66,6 +66,15 @@ impl Simulation {
         let At(at) = params.optional()?.unwrap_or_default();
         let state = params.optional()?.unwrap_or_default();
         let block = params.optional()?.unwrap_or_default();
+        Self::new(request, at, state, block)
+    }
+
+    pub(super) fn new(
+        request: TransactionRequest,
+        at: BlockId,
+        state: StateOverride,
+        block: BlockOverrides,
+    ) -> Result<Self, RpcError> {
         if request.gas_price.is_some()
             && (request.max_fee_per_gas.is_some() || request.max_priority_fee_per_gas.is_some())
         {
@@ -75,7 +84,7 @@ impl Simulation {
         Ok(Self { request, at, state, block })
     }
 
-    fn prepare<B: Backend>(mut self, context: &Context<B>) -> Result<Call, RpcError> {
+    pub(super) fn prepare<B: Backend>(mut self, context: &Context<B>) -> Result<Call, RpcError> {
         let cap = context.config.gas_cap;
         self.request.gas = Some(self.request.gas.filter(|g| *g > 0).unwrap_or(cap).min(cap));
         Ok(Call { request: self.request, at: context.resolve(self.at)?, state: self.state, block: self.block })

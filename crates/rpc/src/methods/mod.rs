@@ -11,6 +11,7 @@ mod pool;
 mod rollup;
 mod state;
 mod submit;
+mod trace;
 
 use crate::{
     context::Context,
@@ -91,6 +92,7 @@ impl<B: Backend> Methods<B> {
         filter::register(&mut table);
         pool::register(&mut table);
         debug::register(&mut table);
+        trace::register(&mut table);
         rollup::register(&mut table);
         table
     }

@@ -5,7 +5,10 @@ use alloy::{
     eips::eip2718::{Decodable2718, Encodable2718},
     network::TxSignerSync,
     primitives::{Address, B256, Bytes, Log, TxKind, U256, logs_bloom},
-    rpc::types::{AccessList, EIP1186AccountProofResponse},
+    rpc::types::{
+        AccessList, EIP1186AccountProofResponse,
+        trace::geth::{GethDebugTracingOptions, GethTrace, TraceResult},
+    },
     signers::local::PrivateKeySigner,
     sol_types::{Revert, SolError},
 };
@@ -220,6 +223,19 @@ impl Execute for TestChain {
 
     fn access_list(&self, call: &Call) -> Result<(AccessList, Outcome), CallError> {
         Ok((AccessList::default(), self.call(call)?))
+    }
+
+    fn trace_call(&self, _: &Call, _: &GethDebugTracingOptions) -> Result<GethTrace, CallError> {
+        Err(CallError::Refused("this chain traces nothing".into()))
+    }
+
+    fn trace_block(
+        &self,
+        _: &RecoveredBlock,
+        _: Option<usize>,
+        _: &GethDebugTracingOptions,
+    ) -> Result<Vec<TraceResult>, CallError> {
+        Err(CallError::Refused("this chain traces nothing".into()))
     }
 
     fn proof(&self, _: Height, address: Address, _: &[U256]) -> Result<EIP1186AccountProofResponse, ReadError> {

@@ -1,0 +1,182 @@
+//! Traces: transactions and calls executed again, watched as they run. Nothing of them is kept.
+//!
+//! ```text
+//! state before the block -> history contract -> transaction -> ... -> transaction, watched -> what its tracer tells
+//! ```
+//!
+//! Each transaction is committed by itself, unlike in the block's own execution; both come to the same states.
+
+use crate::{
+    call::{self, Call, Deadline, Ran, Simulation, Unfinished},
+    engine::{BlockRef, Engine},
+    error::{CallError, StoreError},
+    evm::{self, Failure, Mode},
+    state::StateView,
+};
+use alloy::{
+    eips::eip2935,
+    primitives::{Address, U256},
+    rpc::types::trace::geth::{GethDebugTracingOptions, GethTrace, TraceResult},
+};
+use baton_primitives::RecoveredBlock;
+use revm::{
+    Database, DatabaseCommit, SystemCallEvm,
+    context::{BlockEnv, JournalTr, TxEnv, result::ResultAndState},
+    database::CacheDB,
+    inspector::NoOpInspector,
+};
+use revm_inspectors::tracing::{DebugInspector, DebugInspectorError, TransactionContext};
+use std::{fmt::Display, time::Instant};
+
+/// Most instructions of one transaction whose tracer records each of them: a record takes up to a kilobyte.
+const MOST_RECORDED: u64 = 500_000;
+
+/// The trace of each transaction, or why it has none.
+pub type Traces = Vec<TraceResult>;
+
+impl Engine {
+    /// Executes a final block again and tells what each of its transactions did, or only the one at `only`.
+    ///
+    /// # Errors
+    /// If the state before the block is not there, the options name no tracer, or it takes too long.
+    pub fn trace_block(
+        &self,
+        block: &RecoveredBlock,
+        only: Option<usize>,
+        options: &GethDebugTracingOptions,
+    ) -> Result<Traces, CallError> {
+        let Some(before) = block.header().number.checked_sub(1) else { return Ok(Vec::new()) };
+        let config = &self.shared.config;
+        let (chain_id, env) = (config.genesis.parameters.l2_chain_id, evm::block_env(block.header()));
+        let deadline = Instant::now() + config.call_timeout;
+        let mut database = record_parent(self.state(BlockRef::Height(before))?, chain_id, &env)?;
+        let mut traces = Vec::new();
+        for (index, (transaction, sender)) in block.transactions().iter().zip(block.senders()).enumerate() {
+            let (message, mode) = evm::transaction_env(transaction, *sender)?;
+            let mut inspector = match only {
+                Some(only) if only != index => None,
+                _ => Some(inspector(options)?),
+            };
+            let state = inspector.as_ref().map(|_| database.clone());
+            let (ran, after) = match &mut inspector {
+                Some(inspector) => {
+                    let watch = Deadline::new(deadline, most(inspector));
+                    outcome(call::run(database, chain_id, env.clone(), message.clone(), mode, watch, inspector))
+                }
+                None => {
+                    let watch = Deadline::new(deadline, u64::MAX);
+                    outcome(call::run(database, chain_id, env.clone(), message.clone(), mode, watch, NoOpInspector))
+                }
+            };
+            database = after;
+            let hash = Some(transaction.tx_hash());
+            let traced = match (ran, mode) {
+                (Ok(result), _) => {
+                    let context =
+                        TransactionContext { block_hash: Some(block.hash()), tx_index: Some(index), tx_hash: hash };
+                    let told = inspector.zip(state).map(|(mut inspector, state)| {
+                        tell(&mut inspector, Some(context), &message, &env, &result, state)
+                    });
+                    database.commit(result.state);
+                    told.transpose()?.map(|result| TraceResult::Success { result, tx_hash: hash })
+                }
+                (Err(Unfinished::Failed(Failure::Invalid(_))), Mode::Deposit { mint }) => {
+                    failed_deposit(&mut database, *sender, mint)?;
+                    let error = "the deposit could not start: it minted, and used all its gas".to_owned();
+                    inspector.map(|_| TraceResult::Error { error, tx_hash: hash })
+                }
+                (Err(unfinished), _) => return Err(unfinished.into_error(config.call_timeout)),
+            };
+            traces.extend(traced);
+            if only == Some(index) {
+                break;
+            }
+        }
+        Ok(traces)
+    }
+
+    /// Runs one call as [`Self::call`] does, and tells what it did.
+    ///
+    /// # Errors
+    /// As [`Self::call`], or if the options name no tracer.
+    pub fn trace_call(
+        &self,
+        at: BlockRef,
+        call: &Call,
+        options: &GethDebugTracingOptions,
+    ) -> Result<GethTrace, CallError> {
+        let s = Simulation::new(self, at, call)?;
+        let mut inspector = inspector(options)?;
+        let watch = Deadline::new(s.deadline, most(&inspector));
+        let (env, block) = (s.env.clone(), s.block.clone());
+        let ran = call::run(s.database, s.chain_id, s.block, s.env, Mode::Call, watch, &mut inspector);
+        let (result, state) = outcome(ran);
+        let result = result.map_err(|unfinished| unfinished.into_error(s.timeout))?;
+        tell(&mut inspector, None, &env, &block, &result, state)
+    }
+}
+
+fn outcome<I>(ran: Ran<I>) -> (Result<ResultAndState, Unfinished>, CacheDB<StateView>) {
+    (ran.result, ran.database)
+}
+
+/// The state at the beginning of a block: the history contract (EIP-2935) has noted the parent.
+fn record_parent(view: StateView, chain_id: u64, env: &BlockEnv) -> Result<CacheDB<StateView>, CallError> {
+    let parent = view.hash();
+    let mut evm = evm::evm(CacheDB::new(view), chain_id, env.clone());
+    if let Err(error) = evm.system_call_one(eip2935::HISTORY_STORAGE_ADDRESS, parent.0.into())
+        && let Failure::Store(error) = evm::failure(error, 0)
+    {
+        return Err(error.into());
+    }
+    let changes = evm.ctx.journaled_state.finalize();
+    let mut database = evm.ctx.journaled_state.database;
+    database.commit(changes);
+    Ok(database)
+}
+
+/// A deposit cannot be left out: it mints and counts its nonce.
+fn failed_deposit(database: &mut CacheDB<StateView>, sender: Address, mint: u128) -> Result<(), StoreError> {
+    let mut info = database.basic(sender)?.unwrap_or_default();
+    info.balance = info.balance.saturating_add(U256::from(mint));
+    info.nonce += 1;
+    database.insert_account_info(sender, info);
+    Ok(())
+}
+
+fn inspector(options: &GethDebugTracingOptions) -> Result<DebugInspector, CallError> {
+    DebugInspector::new(options.clone()).map_err(refused)
+}
+
+/// How many instructions a tracer may see.
+fn most(inspector: &DebugInspector) -> u64 {
+    match inspector {
+        DebugInspector::Default(..) | DebugInspector::Erc7562Tracer(..) | DebugInspector::Mux(..) => MOST_RECORDED,
+        DebugInspector::FourByte(_)
+        | DebugInspector::CallTracer(..)
+        | DebugInspector::PreStateTracer(..)
+        | DebugInspector::Noop(_)
+        | DebugInspector::StateGasTracer(_)
+        | DebugInspector::FlatCallTracer(_) => u64::MAX,
+    }
+}
+
+/// What a tracer has to tell. `state` is that before the message.
+fn tell(
+    inspector: &mut DebugInspector,
+    context: Option<TransactionContext>,
+    env: &TxEnv,
+    block: &BlockEnv,
+    result: &ResultAndState,
+    mut state: CacheDB<StateView>,
+) -> Result<GethTrace, CallError> {
+    match inspector.get_result(context, env, block, result, &mut state) {
+        Ok(trace) => Ok(trace),
+        Err(DebugInspectorError::Database(error)) => Err(error.into()),
+        Err(error) => Err(refused(error)),
+    }
+}
+
+fn refused(error: impl Display) -> CallError {
+    CallError::Tracer(error.to_string())
+}

@@ -1,0 +1,128 @@
+use super::*;
+use alloy::{network::TransactionBuilder, primitives::hex, rpc::types::TransactionRequest};
+use baton_bindings::contracts::MessagePasser;
+use baton_primitives::predeploys;
+
+fn quantity(value: &Value) -> u64 {
+    u64::from_str_radix(value.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+}
+
+/// A block with a deposit that works, one that cannot start, a message, and a call that fails inside and goes on.
+async fn eventful(world: &World) -> u64 {
+    let provider = world.provider(RICH);
+    // CALLs the message passer with data that it has no function for, which reverts, then stores a word and returns.
+    let target = hex::encode(predeploys::MESSAGE_PASSER);
+    let code = hex::decode(format!("5f5f60045f5f73{target}5af160015500")).unwrap();
+    let create = TransactionRequest::default().with_deploy_code(deploying(&code));
+    let create = provider.send_transaction(create).await.unwrap();
+    world.seal(Vec::new()).await;
+    let contract = create.get_receipt().await.unwrap().contract_address.unwrap();
+
+    let deposit = |index, gas, value| Deposit {
+        index,
+        l1_hash: B256::repeat_byte(4),
+        from: NOBODY,
+        to: Some(NOBODY),
+        mint: 10,
+        value: U256::from(value),
+        gas,
+        data: Bytes::new(),
+    };
+    let passer = MessagePasser::new(predeploys::MESSAGE_PASSER, &provider);
+    let message = passer.send(NOBODY, U256::ZERO, Bytes::new()).value(U256::from(5)).send().await.unwrap();
+    let call = TransactionRequest::default().with_to(contract).with_gas_limit(200_000);
+    let call = provider.send_transaction(call).await.unwrap();
+    // The second deposit moves more than there is.
+    let block = world.seal(vec![deposit(0, 100_000, 3), deposit(1, 100_000, 1_000)]).await;
+    assert!(message.get_receipt().await.unwrap().status() && call.get_receipt().await.unwrap().status());
+    block.header().number
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traces_of_a_block_tell_what_its_receipts_say() {
+    let world = World::paused().await;
+    let number = format!("{:#x}", eventful(&world).await);
+    let receipts = world.result("eth_getBlockReceipts", json!([number])).await;
+    let options = json!({ "tracer": "callTracer", "tracerConfig": { "withLog": true } });
+    let traces = world.result("debug_traceBlockByNumber", json!([number, options])).await;
+    let (receipts, traces) = (receipts.as_array().unwrap(), traces.as_array().unwrap());
+    assert_eq!((receipts.len(), traces.len()), (5, 5));
+    let mut told = 0;
+    for (receipt, trace) in receipts.iter().zip(traces) {
+        assert_eq!(receipt["transactionHash"], trace["txHash"]);
+        if trace.get("error").is_some() {
+            assert_eq!((&receipt["type"], &receipt["status"]), (&json!("0x7e"), &json!("0x0")), "{trace}");
+            continue;
+        }
+        told += 1;
+        let result = &trace["result"];
+        assert_eq!(result["gasUsed"], receipt["gasUsed"], "{result}");
+        assert_eq!(result.get("error").is_none(), receipt["status"] == "0x1", "{result}");
+        assert_eq!(result["from"], receipt["from"]);
+        let logs = result["logs"].as_array().map_or(0, Vec::len);
+        assert_eq!(logs, receipt["logs"].as_array().unwrap().len(), "{result}");
+        let alone = world.result("debug_traceTransaction", json!([receipt["transactionHash"], options])).await;
+        assert_eq!(alone, *result);
+    }
+    assert!(told >= 4, "{traces:?}");
+
+    // The inner call failed, the transaction did not.
+    let last = &traces[4]["result"];
+    assert_eq!(last["calls"][0]["error"], "execution reverted", "{last}");
+    let flat = world.result("trace_block", json!([number])).await;
+    let flat = flat.as_array().unwrap();
+    assert!(
+        flat.len() > told && flat.iter().all(|call| quantity(&json!(number)) == call["blockNumber"].as_u64().unwrap())
+    );
+    let hash = &receipts[4]["transactionHash"];
+    let own = world.result("trace_transaction", json!([hash])).await;
+    let own: Vec<_> = own.as_array().unwrap().clone();
+    assert_eq!(own, flat.iter().filter(|call| call["transactionHash"] == *hash).cloned().collect::<Vec<_>>());
+    assert_eq!(own.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tracers_see_the_state_before_and_after_and_every_instruction() {
+    let world = World::paused().await;
+    let number = eventful(&world).await;
+    let block = world.result("eth_getBlockByNumber", json!([format!("{number:#x}"), false])).await;
+    let hash = &block["transactions"][3];
+    let options = json!({ "tracer": "prestateTracer", "tracerConfig": { "diffMode": true } });
+    let diff = world.result("debug_traceTransaction", json!([hash, options])).await;
+    let sender = signer(RICH).address().to_string().to_lowercase();
+    let (before, after) = (&diff["pre"][&sender], &diff["post"][&sender]);
+    assert_eq!(after["nonce"].as_u64().unwrap(), before["nonce"].as_u64().unwrap_or(0) + 1, "{diff}");
+    let passer = predeploys::MESSAGE_PASSER.to_string().to_lowercase();
+    assert_eq!(diff["post"][&passer]["balance"], "0x5", "{diff}");
+
+    let steps = world.result("debug_traceTransaction", json!([hash])).await;
+    assert!(steps["structLogs"].as_array().unwrap().len() > 50 && steps["failed"] == false);
+    let selectors = world.result("debug_traceTransaction", json!([hash, { "tracer": "4byteTracer" }])).await;
+    assert_eq!(selectors.as_object().unwrap().len(), 1, "{selectors}");
+
+    // A call is traced as eth_call runs it, overrides included.
+    let call = json!([
+        { "to": NOBODY },
+        "latest",
+        { "tracer": "callTracer", "stateOverrides": { NOBODY.to_string(): { "code": "0x5f5ffd" } } }
+    ]);
+    let traced = world.result("debug_traceCall", call).await;
+    assert_eq!(traced["error"], "execution reverted", "{traced}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_traced_is_named_and_endless_recording_is_stopped() {
+    let world = World::paused().await;
+    let (code, message) = world.error("debug_traceTransaction", json!([B256::repeat_byte(7)])).await;
+    assert_eq!((code, message.as_str()), (-32000, "transaction not found"));
+    assert_eq!(world.result("trace_transaction", json!([B256::repeat_byte(7)])).await, Value::Null);
+    let (_, message) = world.error("debug_traceCall", json!([{ "to": NOBODY }, "latest", { "tracer": "{}" }])).await;
+    assert!(message.contains("give tracer callTracer"), "{message}");
+    let (_, message) = world.error("debug_traceBlockByNumber", json!(["0x99"])).await;
+    assert!(message.contains("not found"), "{message}");
+    assert_eq!(world.result("debug_traceBlockByNumber", json!(["0x0"])).await, json!([]));
+    // JUMPDEST, PUSH0, JUMP: for ever.
+    let overrides = json!({ "stateOverrides": { NOBODY.to_string(): { "code": "0x5b5f56" } } });
+    let (_, message) = world.error("debug_traceCall", json!([{ "to": NOBODY }, "latest", overrides])).await;
+    assert!(message.contains("timeout"), "{message}");
+}

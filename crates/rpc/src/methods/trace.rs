@@ -1,0 +1,107 @@
+//! What transactions did, step by step or call by call: `debug_trace*` and `trace_*`.
+
+use super::{Methods, Reply, execute::Simulation};
+use crate::{
+    context::Context,
+    error::{RpcError, code},
+    params::{At, unknown_block},
+    ports::Backend,
+};
+use alloy::{
+    primitives::B256,
+    rpc::types::{
+        TransactionRequest,
+        trace::{
+            geth::{
+                GethDebugBuiltInTracerType, GethDebugTracingCallOptions, GethDebugTracingOptions, GethTrace,
+                TraceResult,
+            },
+            parity::LocalizedTransactionTrace,
+        },
+    },
+};
+use baton_primitives::RecoveredBlock;
+use std::sync::Arc;
+
+pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
+    table.add("debug_traceTransaction", |c, p| {
+        let hash: B256 = p.required()?;
+        let options: GethDebugTracingOptions = p.optional()?.unwrap_or_default();
+        Reply::read(c, move |c, _| {
+            let (block, index) = located(c, hash)?.ok_or_else(not_found)?;
+            match c.backend.trace_block(&block, Some(index), &options)?.pop() {
+                Some(TraceResult::Success { result, .. }) => Ok(result),
+                Some(TraceResult::Error { error, .. }) => Err(RpcError::new(code::SERVER, error)),
+                None => Err(not_found()),
+            }
+        })
+    });
+    table.add("debug_traceBlockByNumber", |c, p| {
+        let At(at) = p.required()?;
+        let options: GethDebugTracingOptions = p.optional()?.unwrap_or_default();
+        Reply::read(c, move |c, _| {
+            let block = c.block(at)?.ok_or_else(|| unknown_block(at))?;
+            Ok::<_, RpcError>(c.backend.trace_block(&block, None, &options)?)
+        })
+    });
+    table.add("debug_traceBlockByHash", |c, p| {
+        let At(at) = p.required()?;
+        let options: GethDebugTracingOptions = p.optional()?.unwrap_or_default();
+        Reply::read(c, move |c, _| {
+            let block = c.block(at)?.ok_or_else(|| unknown_block(at))?;
+            Ok::<_, RpcError>(c.backend.trace_block(&block, None, &options)?)
+        })
+    });
+    table.add("debug_traceCall", |c, p| {
+        let request: TransactionRequest = p.required()?;
+        let At(at) = p.optional()?.unwrap_or_default();
+        let options: GethDebugTracingCallOptions = p.optional()?.unwrap_or_default();
+        if options.tx_index.is_some() {
+            return Err(RpcError::params("txIndex is not supported: name the block before"));
+        }
+        let state = options.state_overrides.unwrap_or_default();
+        let call = Simulation::new(request, at, state, options.block_overrides.unwrap_or_default())?;
+        let options = options.tracing_options;
+        Reply::read(c, move |c, _| Ok::<_, RpcError>(c.backend.trace_call(&call.prepare(c)?, &options)?))
+    });
+    table.add("trace_transaction", |c, p| {
+        let hash: B256 = p.required()?;
+        Reply::read(c, move |c, _| match located(c, hash)? {
+            Some((block, index)) => flat(c, &block, Some(index)).map(Some),
+            None => Ok(None),
+        })
+    });
+    table.add("trace_block", |c, p| {
+        let At(at) = p.required()?;
+        Reply::read(c, move |c, _| {
+            let block = c.block(at)?.ok_or_else(|| unknown_block(at))?;
+            flat(c, &block, None)
+        })
+    });
+}
+
+/// The block of a final transaction, and its place there.
+fn located<B: Backend>(context: &Context<B>, hash: B256) -> Result<Option<(Arc<RecoveredBlock>, usize)>, RpcError> {
+    let Some((height, index)) = context.backend.locate(hash)? else { return Ok(None) };
+    Ok(context.backend.block(height)?.map(|block| (block, index)))
+}
+
+fn not_found() -> RpcError {
+    RpcError::new(code::SERVER, "transaction not found")
+}
+
+/// The calls of a block's transactions in one list, as `trace_*` tells them.
+fn flat<B: Backend>(
+    context: &Context<B>,
+    block: &RecoveredBlock,
+    only: Option<usize>,
+) -> Result<Vec<LocalizedTransactionTrace>, RpcError> {
+    let options = GethDebugTracingOptions::new_tracer(GethDebugBuiltInTracerType::FlatCallTracer);
+    let mut calls = Vec::new();
+    for traced in context.backend.trace_block(block, only, &options)? {
+        if let TraceResult::Success { result: GethTrace::FlatCallTracer(frames), .. } = traced {
+            calls.extend(frames);
+        }
+    }
+    Ok(calls)
+}
