@@ -18,6 +18,8 @@ use std::{
 #[derive(Clone, Debug)]
 pub struct Archive {
     folder: Arc<PathBuf>,
+    /// Held while files change: a node may keep the same blob for its own post and for another's at once.
+    changing: Arc<parking_lot::Mutex<()>>,
     known: Arc<parking_lot::RwLock<HashMap<B256, BatchIndex>>>,
 }
 
@@ -39,7 +41,8 @@ impl Archive {
                 }
             }
         }
-        Ok(Self { folder: Arc::new(folder.to_owned()), known: Arc::new(parking_lot::RwLock::new(known)) })
+        let (changing, known) = (Arc::default(), Arc::new(parking_lot::RwLock::new(known)));
+        Ok(Self { folder: Arc::new(folder.to_owned()), changing, known })
     }
 
     /// The blob with this versioned hash, if it is kept. Reads a file.
@@ -51,6 +54,7 @@ impl Archive {
 
     /// Keeps blobs of a batch.
     pub(crate) fn put(&self, index: BatchIndex, blobs: &[(B256, Blob)]) -> Result<(), Error> {
+        let _changing = self.changing.lock();
         let folder = self.path(index);
         let write = || -> io::Result<()> {
             fs::create_dir_all(&folder)?;
@@ -72,6 +76,7 @@ impl Archive {
 
     /// Deletes the blobs of a batch but these: encodings that nobody posted.
     pub(crate) fn keep_only(&self, index: BatchIndex, hashes: &[B256]) -> Result<(), Error> {
+        let _changing = self.changing.lock();
         let folder = self.path(index);
         let mut known = self.known.write();
         let surplus: Vec<B256> =
@@ -86,6 +91,7 @@ impl Archive {
 
     /// Deletes the blobs of all batches below this one.
     pub(crate) fn forget_below(&self, index: BatchIndex) -> Result<(), Error> {
+        let _changing = self.changing.lock();
         let old: Vec<BatchIndex> = {
             let mut known = self.known.write();
             let mut old: Vec<_> = known.values().filter(|i| **i < index).copied().collect();
@@ -109,6 +115,21 @@ impl Archive {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_same_blob_kept_by_many_at_once_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = Archive::open(folder.path()).unwrap();
+        for round in 0..20u8 {
+            let (index, hash) = (BatchIndex::new(round.into()), B256::repeat_byte(round));
+            let blobs = [(hash, Blob::repeat_byte(round))];
+            std::thread::scope(|scope| {
+                let writers: Vec<_> = (0..8).map(|_| scope.spawn(|| archive.put(index, &blobs))).collect();
+                writers.into_iter().for_each(|writer| writer.join().unwrap().unwrap());
+            });
+            assert_eq!(archive.get(&hash), Some(blobs[0].1));
+        }
+    }
 
     #[test]
     fn blobs_survive_a_restart_and_half_written_ones_vanish() {
