@@ -154,7 +154,10 @@ async fn leaders_are_the_same_in_rust_and_solidity_for_many_terms() -> Result<()
             drawn[usize::try_from(id)?] += 1;
         }
     }
-    ensure!(drawn[4] > drawn[1], "half the stake leads less than a tenth of it: {drawn:?}");
+    // Ids are in the order in which the founders' bonds came to L1.
+    let ids = &world.cluster.sequencers;
+    let draws = |founder: usize| usize::try_from(ids[founder].get()).map(|id| drawn[id]);
+    ensure!(draws(3)? > draws(0)?, "half the stake leads less than a tenth of it: {drawn:?}");
     world.end().await;
     Ok(())
 }

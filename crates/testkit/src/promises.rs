@@ -1,6 +1,6 @@
 //! The promises of the design, each a check by name. A check that passes says nothing; one that fails says what it saw.
 
-use crate::world::{World, hash_at};
+use crate::world::{SOON, World, hash_at};
 use alloy::{
     eips::BlockId,
     primitives::{B256, U256},
@@ -63,7 +63,8 @@ pub async fn no_lost_final(world: &World, logs: &[&FinalLog]) -> Result<()> {
             ensure!(first == hash, "P1: {first} was final at height {height}, and so was {hash}");
         }
     }
-    ensure!(!seen.is_empty(), "P1: no final block was seen at all");
+    let newest = *seen.keys().last().ok_or_else(|| eyre!("P1: no final block was seen at all"))?;
+    world.wait_all(newest, SOON).await?;
     for node in world.nodes() {
         let now = hashes(&node.plan.http(), seen.keys().copied()).await?;
         for (height, hash) in &seen {

@@ -27,6 +27,8 @@ use url::Url;
 
 /// Development accounts: 0 deploys, then the owners, from [`DELEGATORS`] on delegators, from [`USERS`] on users.
 pub const OWNERS: u32 = 1;
+/// Gas of a plain deposit on L1, with room to spare.
+const DEPOSIT_GAS: u64 = 200_000;
 /// First account of a delegator.
 pub const DELEGATORS: u32 = 14;
 /// First account of a user.
@@ -217,7 +219,12 @@ impl Cluster {
         let provider = founding::wallet(&self.anvil.url(), accounts);
         let portal = self.deployment.addresses.portal;
         let sent = try_join_all(accounts.iter().map(|account| {
-            let request = TransactionRequest::default().with_from(account.address()).with_to(portal).with_value(wei);
+            // An estimate is made beside deposits of the same block; the first of a block costs twice as much.
+            let request = TransactionRequest::default()
+                .with_from(account.address())
+                .with_to(portal)
+                .with_value(wei)
+                .with_gas_limit(DEPOSIT_GAS);
             provider.send_transaction(request)
         }))
         .await

@@ -22,6 +22,9 @@ use eyre::{Result, ensure, eyre};
 use std::{path::PathBuf, time::Duration};
 use tokio_util::sync::CancellationToken;
 
+/// What the first deposit of an L1 block costs more than the next one.
+const FIRST_DEPOSIT_GAS: u64 = 40_000;
+
 /// Verbs that send a transaction to the contracts.
 #[derive(Debug, Subcommand)]
 pub enum StakeVerb {
@@ -407,7 +410,13 @@ async fn deposit(v: &Deposit) -> Result<Done> {
     let to = v.to.unwrap_or(s.account);
     let portal = Portal::new(s.deployment.addresses.portal, &s.provider);
     let value = U256::from(v.amount);
-    let sent = portal.deposit(to, value, v.gas, false, v.data.clone()).value(value).send().await;
+    let call = portal.deposit(to, value, v.gas, false, v.data.clone()).value(value);
+    // The first deposit of a block costs more than the next, and an estimate may have seen another's before it.
+    let gas = call.estimate_gas().await.map(|gas| gas + FIRST_DEPOSIT_GAS);
+    let sent = match gas {
+        Ok(gas) => call.gas(gas).send().await,
+        Err(error) => Err(error),
+    };
     let receipt = mined("deposit", sent).await?;
     let event = receipt.decoded_log::<Portal::Deposited>().ok_or_else(|| eyre!("deposit: no event in the receipt"))?;
     Ok(Done::new(format!("deposit {} of {} ether for {to}", event.index, ether(value)), &receipt))
