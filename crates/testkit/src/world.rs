@@ -377,19 +377,19 @@ impl World {
         let all = self.cluster.follower.iter_mut().chain(self.cluster.nodes.iter_mut());
         futures::future::join_all(all.map(|node| node.process.stop(Duration::from_secs(8)))).await;
         self.cluster.anvil.process.stop(Duration::from_secs(5)).await;
+        drop(self.home.take());
     }
 }
 
+/// A world that was not ended came to an error: what is left of it tells why.
 impl Drop for World {
     #[allow(clippy::print_stderr)]
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if let Some(home) = self.home.take() {
             for node in self.cluster.nodes.iter().chain(&self.cluster.follower) {
                 eprintln!("--- the end of {}\n{}", node.plan.log().display(), tail(&node.plan.log(), 30));
             }
-            if let Some(home) = self.home.take() {
-                eprintln!("--- the world is kept in {}", home.keep().display());
-            }
+            eprintln!("--- the world is kept in {}", home.keep().display());
         }
     }
 }
