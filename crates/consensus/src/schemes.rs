@@ -30,7 +30,8 @@ impl Provider for Schemes {
     type Scope = types::Epoch;
     type Scheme = Scheme;
 
+    /// The whole scheme, not a verify-only one: the marshal throws away a notarized block that it fetched where it has only that.
     fn scoped(&self, epoch: types::Epoch) -> Option<Scoped<Scheme>> {
-        self.0.read().get(&epoch.get()).cloned().map(Scoped::verifier)
+        self.0.read().get(&epoch.get()).cloned().map(Scoped::scheme)
     }
 }

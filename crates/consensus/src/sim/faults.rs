@@ -58,6 +58,29 @@ fn nodes_killed_at_any_moment_never_sign_a_contradiction() {
     }
 }
 
+/// A node that the leader's last block did not reach knows it by its certificate only. When the leader dies, nothing goes on
+/// without that node's vote.
+#[test]
+fn a_block_known_by_its_certificate_only_is_fetched_when_its_leader_dies() {
+    for seed in 50..60 {
+        simulate(seed, |context| async move {
+            let mut world = World::new(context, four()).await;
+            world.start_all().await;
+            let all = world.all();
+            world.reach(&all, 4, Duration::from_secs(10)).await;
+            let leader = world.leader();
+            let rest = others(&world, leader);
+            world.disconnect(&[leader], &[rest[0]]).await;
+            world.sleep(Duration::from_millis(10 * seed)).await;
+            world.kill(leader).await;
+            let height = rest.iter().map(|s| world.chain(*s).height()).max().unwrap();
+            world.reach(&rest, height + 3, Duration::from_secs(5)).await;
+            world.agree();
+            world.no_evidence();
+        });
+    }
+}
+
 #[test]
 fn a_late_joiner_catches_up_over_epochs_and_then_signs() {
     simulate(12, |context| async move {
