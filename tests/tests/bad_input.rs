@@ -78,19 +78,8 @@ async fn a_wrong_l1_a_taken_port_and_missing_stake_are_named() -> Result<()> {
     let data = world.path().join("second").display().to_string();
     let l1 = world.cluster.anvil.url().to_string();
     let follow = world.nodes()[0].plan.http().to_string();
-    let node = [
-        "node",
-        "--data-dir",
-        &data,
-        "--deployment",
-        &deployment,
-        "--l1.url",
-        &l1,
-        "--follow",
-        &follow,
-        "--rpc.addr",
-        &port,
-    ];
+    let common = ["--data-dir", &data, "--deployment", &deployment, "--l1.url", &l1, "--follow", &follow];
+    let node = [&["node"], &common[..], &["--rpc.addr", &port]].concat();
     named(&refusal(&World::baton(&node).await?)?, &[&port, "--rpc.addr"])?;
 
     // Too little stake, no tokens, somebody else's sequencer.
@@ -104,20 +93,8 @@ async fn a_wrong_l1_a_taken_port_and_missing_stake_are_named() -> Result<()> {
     named(&refusal(&foreign)?, &["NotOwner"])?;
 
     // No Postgres.
-    let indexer = [
-        "doctor",
-        "--data-dir",
-        &data,
-        "--deployment",
-        &deployment,
-        "--l1.url",
-        &l1,
-        "--follow",
-        &follow,
-        "--database.url",
-        "postgres://nobody@127.0.0.1:1/none",
-    ];
-    let output = World::baton(&indexer).await?;
+    let doctor = [&["doctor"], &common[..], &["--database.url", "postgres://nobody@127.0.0.1:1/none"]].concat();
+    let output = World::baton(&doctor).await?;
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     named(&table, &["Postgres", "FAILED", "--database.url"])?;
     named(&refusal(&output)?, &["checks failed"])?;

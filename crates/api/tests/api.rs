@@ -68,16 +68,7 @@ impl World {
     async fn new() -> Self {
         let pair = Pair::start().await.unwrap();
         let database = TestDatabase::create().await.unwrap();
-        let config = baton_indexer::Config {
-            database_url: database.url().to_owned(),
-            l1_urls: vec![pair.l1.url()],
-            l2_urls: vec![pair.l2.url()],
-            deployment: pair.l1.deployment.clone(),
-            l1_poll: Duration::from_millis(20),
-            l2_poll: Duration::from_millis(20),
-            concurrency: baton_indexer::Config::CONCURRENCY,
-            l1_range: baton_indexer::Config::L1_RANGE,
-        };
+        let config = pair.indexer(&database);
         let cancellation = CancellationToken::new();
         let indexer = tokio::spawn(baton_indexer::run(config, cancellation.clone()));
         Self { pair, database, indexer, cancellation }

@@ -29,6 +29,21 @@ pub struct Addresses {
     pub inbox: Address,
 }
 
+impl Addresses {
+    /// Every address with its contract's name, in the order in which a reader meets them.
+    pub const fn named(&self) -> [(&'static str, Address); 7] {
+        [
+            ("BatonToken", self.token),
+            ("Parameters", self.parameters),
+            ("Staking", self.staking),
+            ("SequencerPool", self.pool),
+            ("BatchInbox", self.inbox),
+            ("Portal", self.portal),
+            ("RevenueShare", self.revenue),
+        ]
+    }
+}
+
 /// The L2 genesis, computed by the deployer before anything is deployed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -80,6 +80,29 @@ impl<E: Spawner + Clock, C: Chain> Automaton<E, C> {
         self.0.gates.lock().prune(view);
     }
 
+    /// Builds and stages a block for a view, unless the engine gives it up meanwhile. Without a block the answer is dropped.
+    fn offer<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        context: Context,
+        answer_with: fn(Digest) -> T,
+    ) -> oneshot::Receiver<T> {
+        let (mut answer, receiver) = oneshot::channel();
+        self.spawn(name, |inner| async move {
+            let view = View::new(context.view().get());
+            let (parent_view, parent) = (View::new(context.parent.0.get()), context.parent.1.into());
+            tokio::select! {
+                biased;
+                () = answer.closed() => {}
+                built = inner.build(view, parent_view, parent) => if let Some(block) = built {
+                    let digest = inner.stage(view, block);
+                    let _ = answer.send(answer_with(digest));
+                }
+            }
+        });
+        receiver
+    }
+
     fn spawn<F>(&self, name: &'static str, task: impl FnOnce(Arc<Inner<E, C>>) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -304,20 +327,7 @@ impl<E: Spawner + Clock, C: Chain> engine::Automaton for Automaton<E, C> {
     type Digest = Digest;
 
     async fn propose(&mut self, context: Context) -> oneshot::Receiver<Digest> {
-        let (mut answer, receiver) = oneshot::channel();
-        self.spawn("propose", |inner| async move {
-            let view = View::new(context.view().get());
-            let (parent_view, parent) = (View::new(context.parent.0.get()), context.parent.1.into());
-            tokio::select! {
-                biased;
-                () = answer.closed() => {}
-                built = inner.build(view, parent_view, parent) => if let Some(block) = built {
-                    let digest = inner.stage(view, block);
-                    let _ = answer.send(digest);
-                }
-            }
-        });
-        receiver
+        self.offer("propose", context, |digest| digest)
     }
 
     async fn verify(&mut self, context: Context, digest: Digest) -> oneshot::Receiver<bool> {
@@ -363,20 +373,7 @@ impl<E: Spawner + Clock, C: Chain> engine::Automaton for Automaton<E, C> {
 impl<E: Spawner + Clock, C: Chain> CertifiableAutomaton for Automaton<E, C> {
     /// Builds the first block of a term while the old leader's last one is still being certified. The vote waits for that.
     async fn prepare(&mut self, context: Context) -> oneshot::Receiver<Handoff<Digest>> {
-        let (mut answer, receiver) = oneshot::channel();
-        self.spawn("prepare", |inner| async move {
-            let view = View::new(context.view().get());
-            let (parent_view, parent) = (View::new(context.parent.0.get()), context.parent.1.into());
-            tokio::select! {
-                biased;
-                () = answer.closed() => {}
-                built = inner.build(view, parent_view, parent) => if let Some(block) = built {
-                    let digest = inner.stage(view, block);
-                    let _ = answer.send(Handoff::Stage(digest));
-                }
-            }
-        });
-        receiver
+        self.offer("prepare", context, Handoff::Stage)
     }
 
     async fn certify(&mut self, round: Round, digest: Digest) -> oneshot::Receiver<bool> {

@@ -43,7 +43,7 @@ type SignedVote = Vote<Scheme, Digest>;
 pub(crate) type Answered = (PublicKey, Answer);
 
 /// How often the question is repeated until enough peers have answered.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// Answers held between two readings. Overflow: the answer is dropped, the question is asked again.
 const ANSWERS: usize = 256;
 

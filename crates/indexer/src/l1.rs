@@ -9,13 +9,14 @@
 mod fetch;
 
 use crate::{
-    Class, Config, Database, IndexerError,
+    Config, Database, IndexerError,
     database::{self, Backoff, Cursor, Head},
     endpoint::Endpoint,
     metrics::{self, Chain},
     rows::l1::{L1Block, rows},
     table::{Rows, as_int},
     terms::Terms,
+    tries::Tries,
 };
 use alloy::{eips::BlockNumberOrTag, network::Ethereum, providers::Provider as _};
 use sqlx::Row as _;
@@ -31,25 +32,13 @@ pub(crate) async fn follow(
     terms: &Terms,
     cancellation: &CancellationToken,
 ) -> Result<(), IndexerError> {
-    let mut backoff = Backoff::new();
-    let mut urls = config.l1_urls.iter().cycle();
-    let mut url = urls.next();
-    while let Some(current) = url {
-        let connected = Endpoint::connect(current, config.deployment.l1_chain_id, config.l1_poll).await;
-        let error = match connected {
-            Ok(endpoint) => Follower { config, database, terms, endpoint, cursor: None }.run(&mut backoff).await,
+    let mut tries = Tries::new(Chain::L1, &config.l1_urls);
+    while let Some(url) = tries.url() {
+        let error = match Endpoint::connect(url, config.deployment.l1_chain_id, config.l1_poll).await {
+            Ok(endpoint) => Follower { config, database, terms, endpoint, cursor: None }.run(&mut tries.backoff).await,
             Err(error) => error,
         };
-        metrics::failed(Chain::L1);
-        match error.class() {
-            Class::Fatal => return Err(error),
-            Class::Distrust => url = urls.next(),
-            Class::Retry => {}
-        }
-        let pause = backoff.next();
-        tracing::warn!(%error, ?pause, "indexing of L1 pauses; rows and cursor are safe");
-        cancellation.run_until_cancelled(tokio::time::sleep(pause)).await;
-        database::repair(database, config, terms).await?;
+        tries.after(error, config, database, terms, cancellation).await?;
     }
     Ok(())
 }

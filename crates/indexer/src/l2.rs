@@ -7,13 +7,14 @@
 //! same hash, and `settled` when that L1 block is finalized.
 
 use crate::{
-    Class, Config, Database, IndexerError,
+    Config, Database, IndexerError,
     database::{self, Backoff, Cursor, Head},
     endpoint::Endpoint,
     metrics::{self, Chain},
     rows::l2::{L2Block, block},
     table::{Rows, as_int},
     terms::Terms,
+    tries::Tries,
 };
 use alloy::{eips::BlockNumberOrTag, primitives::B256, providers::Provider as _};
 use baton_primitives::Parameters;
@@ -33,28 +34,16 @@ pub(crate) async fn follow(
     terms: &Terms,
     cancellation: &CancellationToken,
 ) -> Result<(), IndexerError> {
-    let mut backoff = Backoff::new();
-    let mut urls = config.l2_urls.iter().cycle();
-    let mut url = urls.next();
-    while let Some(current) = url {
-        let connected = Endpoint::connect(current, config.deployment.parameters.l2_chain_id, config.l2_poll).await;
-        let error = match connected {
+    let mut tries = Tries::new(Chain::L2, &config.l2_urls);
+    while let Some(url) = tries.url() {
+        let error = match Endpoint::connect(url, config.deployment.parameters.l2_chain_id, config.l2_poll).await {
             Ok(endpoint) => {
                 let parameters = config.parameters();
-                Follower { config, parameters, database, terms, endpoint, cursor: None }.run(&mut backoff).await
+                Follower { config, parameters, database, terms, endpoint, cursor: None }.run(&mut tries.backoff).await
             }
             Err(error) => error,
         };
-        metrics::failed(Chain::L2);
-        match error.class() {
-            Class::Fatal => return Err(error),
-            Class::Distrust => url = urls.next(),
-            Class::Retry => {}
-        }
-        let pause = backoff.next();
-        tracing::warn!(%error, ?pause, "indexing of L2 pauses; rows and cursor are safe");
-        cancellation.run_until_cancelled(tokio::time::sleep(pause)).await;
-        database::repair(database, config, terms).await?;
+        tries.after(error, config, database, terms, cancellation).await?;
     }
     Ok(())
 }

@@ -32,6 +32,7 @@ mod metrics;
 mod rows;
 mod table;
 mod terms;
+mod tries;
 pub mod verify;
 
 pub use config::Config;

@@ -35,16 +35,7 @@ impl World {
     async fn new() -> Self {
         let pair = Pair::start().await.unwrap();
         let database = TestDatabase::create().await.unwrap();
-        let config = Config {
-            database_url: database.url().to_owned(),
-            l1_urls: vec![pair.l1.url()],
-            l2_urls: vec![pair.l2.url()],
-            deployment: pair.l1.deployment.clone(),
-            l1_poll: Duration::from_millis(20),
-            l2_poll: Duration::from_millis(20),
-            concurrency: Config::CONCURRENCY,
-            l1_range: 7,
-        };
+        let config = Config { l1_range: 7, ..pair.indexer(&database) };
         Self { pair, database, config }
     }
 

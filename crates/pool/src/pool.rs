@@ -202,12 +202,7 @@ impl Pool {
         }
         let account =
             self.shared.state.account(transaction.sender).map_err(|error| Refusal::State(error.to_string()))?;
-        if account.is_contract {
-            return Err(Refusal::NotEoa);
-        }
-        if account.balance < transaction.cost {
-            return Err(Refusal::Funds { balance: account.balance, cost: transaction.cost });
-        }
+        validate::payable(&transaction, &account)?;
         let hash = transaction.hash;
         let mut waiting = self.shared.waiting.lock();
         let became_ready = waiting.insert(&self.shared.config, transaction, &account)?;
@@ -238,12 +233,7 @@ impl Pool {
                         account
                     }
                 };
-                if account.is_contract {
-                    return Err(Refusal::NotEoa);
-                }
-                if account.balance < transaction.cost {
-                    return Err(Refusal::Funds { balance: account.balance, cost: transaction.cost });
-                }
+                validate::payable(&transaction, &account)?;
                 let hash = transaction.hash;
                 let mut waiting = self.shared.waiting.lock();
                 became_ready.extend(waiting.insert(&self.shared.config, transaction, &account)?);

@@ -1,6 +1,6 @@
-//! The checks that need no state: they run on the caller's thread, without a lock, and recover the sender once.
+//! The checks that need no lock. Those that need no state either run on the caller's thread, without a lock, and recover the sender once.
 
-use crate::{Config, PoolTransaction, Refusal};
+use crate::{Account, Config, PoolTransaction, Refusal};
 use alloy::{
     consensus::{Transaction as _, Typed2718},
     eips::{Decodable2718, Encodable2718, eip7825::MAX_TX_GAS_LIMIT_OSAKA},
@@ -12,6 +12,17 @@ use revm::{
     primitives::{eip3860::MAX_INITCODE_SIZE, hardfork::SpecId},
 };
 use std::sync::Arc;
+
+/// Checks what only its sender's account tells: that it may send, and can pay.
+pub(crate) fn payable(transaction: &PoolTransaction, account: &Account) -> Result<(), Refusal> {
+    if account.is_contract {
+        return Err(Refusal::NotEoa);
+    }
+    if account.balance < transaction.cost {
+        return Err(Refusal::Funds { balance: account.balance, cost: transaction.cost });
+    }
+    Ok(())
+}
 
 /// Decodes EIP-2718 bytes and checks everything that needs no state.
 pub(crate) fn decode(config: &Config, raw: &[u8]) -> Result<PoolTransaction, Refusal> {

@@ -32,6 +32,9 @@ pub struct SyncStatus {
     pub reason: Option<String>,
     /// `sequencer` or `follower`.
     pub role: String,
+    /// Whether its key votes in the running epoch. After a restart it asks its peers first what it has signed.
+    #[serde(default)]
+    pub voting: bool,
     /// Newest L1 block seen.
     pub head_l1: BlockRef,
     /// Newest finalized L1 block seen.

@@ -21,6 +21,7 @@ use baton_cli::{
     verbs::l1::Sender,
 };
 use eyre::{Result, WrapErr, ensure, eyre};
+use futures::StreamExt as _;
 use nix::sys::signal::Signal;
 use std::{
     future::Future,
@@ -202,6 +203,25 @@ impl World {
     pub async fn wait_height(&self, index: usize, height: u64, within: Duration) -> Result<u64> {
         let node = &self.nodes()[index];
         chain::wait_height(&node.plan.ws(), height, within).await.wrap_err_with(|| node.plan.name.clone())
+    }
+
+    /// Waits until the key of a sequencer votes (again).
+    ///
+    /// # Errors
+    /// If it does not in time, or the node is a follower.
+    pub async fn wait_voting(&self, index: usize, within: Duration) -> Result<()> {
+        let name = &self.nodes()[index].plan.name;
+        let votes = async {
+            let mut heads = chain::heads(&self.nodes()[index].plan.ws()).await?;
+            while heads.next().await.is_some() {
+                let status: serde_json::Value = self.l2(index).raw_request("rollup_syncStatus".into(), ()).await?;
+                if status.get("voting").and_then(serde_json::Value::as_bool) == Some(true) {
+                    return Ok(());
+                }
+            }
+            Err(eyre!("{name} ends its heads"))
+        };
+        tokio::time::timeout(within, votes).await.wrap_err_with(|| format!("{name} does not vote"))?
     }
 
     /// Waits until every node that runs is at least at `height`.

@@ -9,7 +9,7 @@ use crate::{
 };
 use alloy::{
     network::TransactionBuilder,
-    primitives::{Address, U256, utils::parse_ether},
+    primitives::{U256, utils::parse_ether},
     providers::Provider,
     rpc::types::TransactionRequest,
     signers::local::PrivateKeySigner,
@@ -234,20 +234,6 @@ impl Cluster {
             ensure!(receipt.status(), "deposit {} failed on L1", receipt.transaction_hash);
         }
         Ok(())
-    }
-
-    /// Every address with its name, for people.
-    pub fn addresses(&self) -> Vec<(&'static str, Address)> {
-        let a = &self.deployment.addresses;
-        vec![
-            ("token", a.token),
-            ("Parameters", a.parameters),
-            ("Staking", a.staking),
-            ("SequencerPool", a.pool),
-            ("BatchInbox", a.inbox),
-            ("Portal", a.portal),
-            ("RevenueShare", a.revenue),
-        ]
     }
 
     /// Stops follower, nodes, then L1, each asked to end before it is killed.

@@ -286,7 +286,7 @@ fn describe(
         l2_chain_id: cluster.deployment.parameters.l2_chain_id,
         endpoints,
         nodes,
-        contracts: cluster.addresses().into_iter().map(|(n, a)| (n.to_owned(), a)).collect(),
+        contracts: cluster.deployment.addresses.named().into_iter().map(|(n, a)| (n.to_owned(), a)).collect(),
         accounts: roles.into_iter().map(account).collect::<Result<_>>()?,
         first_block_ms: u64::try_from(began.elapsed().as_millis())?,
     })

@@ -67,17 +67,8 @@ pub async fn deploy(v: &Deploy) -> Result<()> {
     let path = Deployment::path_in(&v.out, deployment.l1_chain_id);
     deployment.save(&path)?;
     v.format.print(&deployment, |d| {
-        let a = &d.addresses;
         let mut table = Table::plain();
-        for (name, address) in [
-            ("token", a.token),
-            ("Parameters", a.parameters),
-            ("Staking", a.staking),
-            ("SequencerPool", a.pool),
-            ("BatchInbox", a.inbox),
-            ("Portal", a.portal),
-            ("RevenueShare", a.revenue),
-        ] {
+        for (name, address) in d.addresses.named() {
             table.row([name.into(), address.to_string()]);
         }
         format!(

@@ -2,6 +2,7 @@
 
 use super::{Backend, store};
 use alloy::primitives::{B256, Bytes};
+use baton_consensus::Role;
 use baton_l1::AcceptedBatch;
 use baton_primitives::{Epoch, ExtraData, Height, Member, Snapshot, Term, View};
 use baton_rpc::{
@@ -43,6 +44,7 @@ impl Rollup for Backend {
             synced: reason.is_none(),
             reason,
             role: if consensus.is_some() { "sequencer" } else { "follower" }.into(),
+            voting: consensus.as_ref().is_some_and(|c| c.role == Role::Signer),
             head_l1: BlockRef { number: l1.head.number, hash: l1.head.hash, timestamp: l1.timestamp },
             finalized_l1: BlockRef {
                 number: l1.finalized.number,

@@ -5,7 +5,7 @@ use alloy::{
     eips::BlockNumberOrTag,
     network::{EthereumWallet, TransactionBuilder as _, TransactionBuilder4844 as _},
     node_bindings::{Anvil, AnvilInstance},
-    primitives::{Address, B256, U256},
+    primitives::{Address, B256, U256, keccak256},
     providers::{DynProvider, Provider as _, ProviderBuilder, ext::AnvilApi as _},
     rlp::Encodable as _,
     rpc::types::{Header, TransactionReceipt, TransactionRequest},
@@ -13,11 +13,14 @@ use alloy::{
     sol_types::SolCall as _,
 };
 use baton_bindings::{
-    ChainParameters, DeployConfig, Deployment, Genesis, Registration, bond,
-    contracts::{BatchInbox, BatonToken, IBatchInbox, SequencerPool},
+    Addresses, ChainParameters, DeployConfig, Deployment, Genesis, Registration, bond,
+    contracts::{BatchInbox, BatonToken, IBatchInbox, Portal, SequencerPool},
     deploy, register, start,
 };
-use baton_primitives::{Core, IdentitySecret, Performance, SequencerId, Snapshot, batch_message, bls, data_hash_blobs};
+use baton_primitives::{
+    BatchIndex, Core, Epoch, Generation, Height, IdentitySecret, Performance, SequencerId, Snapshot, SnapshotId, View,
+    batch_message, bls, data_hash_blobs,
+};
 use eyre::{ContextCompat as _, Result, ensure, eyre};
 use std::path::PathBuf;
 use url::Url;
@@ -158,6 +161,41 @@ impl L1 {
         let sealed = pool.seal(id, bytes.into()).from(self.owners[0]).send().await?.get_receipt().await?;
         ensure!(sealed.status(), "seal failed");
         Ok(())
+    }
+
+    /// The batch after the anchor up to height `last` of an L2 that nobody runs: its hashes are made up, its origin is two blocks
+    /// old. `fees` and `performance` count if it closes the epoch.
+    ///
+    /// # Errors
+    /// If Anvil does not answer.
+    pub async fn next_core(&self, last: u64, fees: U256, performance: &Performance) -> Result<Core> {
+        let Addresses { inbox, portal, .. } = self.deployment.addresses;
+        let parameters = &self.deployment.parameters;
+        let anchor = BatchInbox::new(inbox, &self.provider).anchor().call().await?;
+        let origin = self.header(self.head().await?.number.saturating_sub(2)).await?;
+        let closing = Height::new(last).closes_epoch(parameters.epoch_blocks);
+        Ok(Core {
+            version: Core::VERSION,
+            generation: Generation::ZERO,
+            index: BatchIndex::new(anchor.index + 1),
+            previous: anchor.coreHash,
+            epoch: Epoch::new(anchor.epoch),
+            snapshot: SnapshotId::new(anchor.snapshot),
+            first_height: Height::new(anchor.lastHeight + 1),
+            last_height: Height::new(last),
+            last_view: View::new(last % parameters.epoch_blocks + 1),
+            last_block: keccak256(last.to_be_bytes()),
+            last_timestamp: origin.timestamp + 2,
+            state_root: keccak256("state"),
+            origin_number: origin.number,
+            origin_hash: origin.hash,
+            deposits: Portal::new(portal, &self.provider).depositCount().call().await?,
+            withdrawals_root: B256::ZERO,
+            closing,
+            fees: if closing { fees } else { U256::ZERO },
+            performance: if closing { performance.hash() } else { B256::ZERO },
+            next_snapshot: SnapshotId::ZERO,
+        })
     }
 
     /// Posts `core` in one blob, signed by all members of its snapshot, by the member on duty.

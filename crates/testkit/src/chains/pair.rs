@@ -1,16 +1,17 @@
 //! Both chains, and what happens between them.
 
 use super::{L1, L2, PlannedBlock};
-use alloy::primitives::{Address, B256, U256};
+use crate::postgres::TestDatabase;
+use alloy::primitives::{Address, U256};
 use baton_bindings::{
     ChainParameters,
     contracts::{BatchInbox, BatonToken, Portal, SequencerPool, Staking},
 };
 use baton_primitives::{
-    BatchIndex, Core, Deposit, Epoch, Generation, Height, L1Origin, MemberPerformance, Performance, RecoveredBlock,
-    SnapshotId,
+    Core, Deposit, Epoch, Height, L1Origin, MemberPerformance, Performance, RecoveredBlock, SnapshotId,
 };
 use eyre::{ContextCompat as _, Result, eyre};
+use std::time::Duration;
 
 /// An L1 with a founded Baton and its L2.
 #[derive(Debug)]
@@ -31,6 +32,20 @@ impl Pair {
         let l1 = L1::start(ChainParameters::devnet(), genesis).await?;
         let l2 = L2::serve(&l1.deployment).await?;
         Ok(Self { l1, l2 })
+    }
+
+    /// What an indexer of both chains into `database` needs; it polls every 20 ms.
+    pub fn indexer(&self, database: &TestDatabase) -> baton_indexer::Config {
+        baton_indexer::Config {
+            database_url: database.url().to_owned(),
+            l1_urls: vec![self.l1.url()],
+            l2_urls: vec![self.l2.url()],
+            deployment: self.l1.deployment.clone(),
+            l1_poll: Duration::from_millis(20),
+            l2_poll: Duration::from_millis(20),
+            concurrency: baton_indexer::Config::CONCURRENCY,
+            l1_range: baton_indexer::Config::L1_RANGE,
+        }
     }
 
     /// The L1 block that a new L2 block may build on.
@@ -67,23 +82,14 @@ impl Pair {
     /// # Errors
     /// If the inbox refuses.
     pub async fn post(&self, last: u64, fees: u64) -> Result<()> {
-        let addresses = self.l1.deployment.addresses;
-        let anchor = BatchInbox::new(addresses.inbox, &self.l1.provider).anchor().call().await?;
         let block = self.l2.block(last).wrap_err("no such L2 block")?;
         let call = block.system_call()?;
-        let closing = Height::new(last).closes_epoch(self.l1.deployment.parameters.epoch_blocks);
-        let next_snapshot =
-            if closing && anchor.epoch > 0 { self.newest_at_the_end_of(anchor.epoch - 1).await? } else { 0 };
         let performance = Performance(vec![MemberPerformance { blocks_led: 60, terms_missed: 1 }; 4]);
+        let mut core = self.l1.next_core(last, U256::from(fees), &performance).await?;
+        if core.closing && core.epoch > Epoch::ZERO {
+            core.next_snapshot = SnapshotId::new(self.newest_at_the_end_of(core.epoch.get() - 1).await?);
+        }
         let core = Core {
-            version: Core::VERSION,
-            generation: Generation::ZERO,
-            index: BatchIndex::new(anchor.index + 1),
-            previous: anchor.coreHash,
-            epoch: Epoch::new(anchor.epoch),
-            snapshot: SnapshotId::new(anchor.snapshot),
-            first_height: Height::new(anchor.lastHeight + 1),
-            last_height: Height::new(last),
             last_view: block.extra()?.view,
             last_block: block.hash(),
             last_timestamp: block.header().timestamp,
@@ -91,11 +97,7 @@ impl Pair {
             origin_number: call.origin.number,
             origin_hash: call.origin.hash,
             deposits: call.deposits,
-            withdrawals_root: B256::ZERO,
-            closing,
-            fees: if closing { U256::from(fees) } else { U256::ZERO },
-            performance: if closing { performance.hash() } else { B256::ZERO },
-            next_snapshot: SnapshotId::new(next_snapshot),
+            ..core
         };
         self.l1.post(&core, &performance).await?;
         Ok(())
