@@ -36,8 +36,8 @@ use std::{num::NonZeroUsize, time::Duration};
 /// Longest message that other actors may send, bytes. Holds any batch (six blobs) with room.
 pub const MESSAGE_LIMIT: usize = 1024 * 1024;
 
-/// Peer sets kept: the epochs before, now and next, and one in reserve.
-pub(crate) const TRACKED_SETS: NonZeroUsize = NZUsize!(4);
+/// Peer sets kept. Each is the members of an epoch and of the one before it, so two know the epochs before, now and next.
+pub(crate) const TRACKED_SETS: NonZeroUsize = NZUsize!(2);
 /// Most identities of one tracked set: the members of two epochs and this node.
 pub(crate) const MOST_PEERS: NonZeroUsize = NZUsize!(2 * MAX_MEMBERS + 1);
 
@@ -81,15 +81,16 @@ impl Lane {
         }
     }
 
-    /// Messages per second from and to each peer.
+    /// Messages per second from and to each peer, and how many of them at once. The queues of a channel hold one burst of every
+    /// peer that may connect, and are allocated at the start: bursts, not rates, are what a node's memory pays for.
     pub(crate) const fn quota(self) -> Quota {
-        match self {
-            Self::Votes | Self::Certificates => Quota::per_second(NZU32!(1024)),
-            Self::Resolver | Self::Attest | Self::Backfill => Quota::per_second(NZU32!(256)),
-            Self::Blocks => Quota::per_second(NZU32!(64)),
-            Self::Standing => Quota::per_second(NZU32!(16)),
-            Self::Transactions => Quota::per_second(NZU32!(1024)),
-        }
+        let (rate, burst) = match self {
+            Self::Votes | Self::Certificates | Self::Transactions => (NZU32!(1024), NZU32!(128)),
+            Self::Resolver | Self::Attest | Self::Backfill => (NZU32!(256), NZU32!(64)),
+            Self::Blocks => (NZU32!(64), NZU32!(16)),
+            Self::Standing => (NZU32!(16), NZU32!(16)),
+        };
+        Quota::per_second(rate).allow_burst(burst)
     }
 }
 
