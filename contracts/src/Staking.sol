@@ -5,6 +5,7 @@ import {IParameters} from "./interfaces/IParameters.sol";
 import {IStaking} from "./interfaces/IStaking.sol";
 import {History} from "./libraries/History.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
@@ -62,6 +63,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     uint128 private _totalUnbonding;
     mapping(uint64 id => Pot) private _pots;
     mapping(uint64 exitId => Exit) private _exits;
+    mapping(uint64 id => address) private _proposed;
 
     /// @param parameters The chain's parameters.
     /// @param stakeToken An ERC-20 that moves exactly what it is asked to.
@@ -76,13 +78,17 @@ contract Staking is IStaking, ReentrancyGuardTransient {
 
     /// @inheritdoc IStaking
     function bond(uint128 amount, uint16 commission, uint16 maxCommission) external nonReentrant returns (uint64 id) {
-        if (maxCommission > 10_000) revert Staking_CommissionTooHigh(maxCommission, 10_000);
-        if (commission > maxCommission) revert Staking_CommissionTooHigh(commission, maxCommission);
-        id = ++sequencerCount;
-        Pot storage pot = _pots[id];
-        (pot.owner, pot.commission, pot.maxCommission) = (msg.sender, commission, maxCommission);
-        emit SequencerCreated(id, msg.sender, commission, maxCommission);
-        _bond(pot, id, amount);
+        return _create(amount, commission, maxCommission);
+    }
+
+    /// @inheritdoc IStaking
+    function bondWithPermit(uint128 amount, uint16 commission, uint16 maxCommission, Permit calldata permit)
+        external
+        nonReentrant
+        returns (uint64 id)
+    {
+        _permit(amount, permit);
+        return _create(amount, commission, maxCommission);
     }
 
     /// @inheritdoc IStaking
@@ -91,13 +97,29 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IStaking
+    function topUpWithPermit(uint64 id, uint128 amount, Permit calldata permit) external nonReentrant {
+        _permit(amount, permit);
+        _bond(_owned(id), id, amount);
+    }
+
+    /// @inheritdoc IStaking
     function delegate(uint64 id, uint128 amount) external nonReentrant returns (uint128 shares) {
-        Pot storage pot = _known(id);
-        uint256 selfStake = _toStake(pot, pot.positions[SELF].value);
-        if (selfStake < minStake) revert Staking_BelowMinimum(selfStake, minStake);
-        shares = _enter(pot, msg.sender, amount);
-        emit Delegated(id, msg.sender, amount, pot.positions[msg.sender].value, pot.stake, pot.total.value, period);
-        _pull(amount);
+        return _delegate(id, amount, 0);
+    }
+
+    /// @inheritdoc IStaking
+    function delegateAtLeast(uint64 id, uint128 amount, uint128 minShares) external nonReentrant returns (uint128 shares) {
+        return _delegate(id, amount, minShares);
+    }
+
+    /// @inheritdoc IStaking
+    function delegateWithPermit(uint64 id, uint128 amount, uint128 minShares, Permit calldata permit)
+        external
+        nonReentrant
+        returns (uint128 shares)
+    {
+        _permit(amount, permit);
+        return _delegate(id, amount, minShares);
     }
 
     // -- Exit
@@ -127,6 +149,24 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     // -- Owner and pool
 
     /// @inheritdoc IStaking
+    function proposeOwner(uint64 id, address proposed) external {
+        _owned(id);
+        _proposed[id] = proposed;
+        emit OwnerProposed(id, msg.sender, proposed);
+    }
+
+    /// @inheritdoc IStaking
+    function acceptOwner(uint64 id) external {
+        Pot storage pot = _known(id);
+        address proposed = _proposed[id];
+        if (proposed != msg.sender) revert Staking_NotProposedOwner(id, proposed, msg.sender);
+        delete _proposed[id];
+        address previous = pot.owner;
+        pot.owner = msg.sender;
+        emit OwnerChanged(id, previous, msg.sender);
+    }
+
+    /// @inheritdoc IStaking
     function setCommission(uint64 id, uint16 commission) external {
         Pot storage pot = _owned(id);
         if (commission > pot.maxCommission) revert Staking_CommissionTooHigh(commission, pot.maxCommission);
@@ -153,7 +193,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     // -- Views
 
     /// @inheritdoc IStaking
-    function sequencer(uint64 id) external view returns (Sequencer memory) {
+    function sequencer(uint64 id) public view returns (Sequencer memory) {
         Pot storage pot = _pots[id];
         return Sequencer({
             owner: pot.owner,
@@ -165,6 +205,60 @@ contract Staking is IStaking, ReentrancyGuardTransient {
             shares: pot.total.value,
             sharesFrom: pot.total.from
         });
+    }
+
+    /// @inheritdoc IStaking
+    function sequencers(uint64 startId, uint256 limit) external view returns (Sequencer[] memory list) {
+        uint64 first = startId == 0 ? 1 : startId;
+        uint256 rest = first > sequencerCount ? 0 : sequencerCount - first + 1;
+        list = new Sequencer[](Math.min(rest, limit));
+        for (uint64 i = 0; i < list.length; ++i) {
+            list[i] = sequencer(first + i);
+        }
+    }
+
+    /// @inheritdoc IStaking
+    function proposedOwnerOf(uint64 id) external view returns (address) {
+        return _proposed[id];
+    }
+
+    /// @inheritdoc IStaking
+    function room(uint64 id) external view returns (uint128) {
+        uint256 stake = _known(id).stake;
+        return stake < maxStake ? (maxStake - stake).toUint128() : 0;
+    }
+
+    /// @inheritdoc IStaking
+    function previewEntry(uint64 id, uint128 amount) external view returns (uint128 shares) {
+        return _toShares(_known(id), amount);
+    }
+
+    /// @inheritdoc IStaking
+    function previewStake(uint64 id, uint128 shares) external view returns (uint128) {
+        return _toStake(_known(id), shares).toUint128();
+    }
+
+    /// @inheritdoc IStaking
+    function previewExit() external view returns (uint64 readyAt) {
+        return uint64(block.timestamp) + unbonding;
+    }
+
+    /// @inheritdoc IStaking
+    function exitsOf(address account, uint64 startId, uint64 limit)
+        external
+        view
+        returns (uint64[] memory exitIds, Exit[] memory list, uint64 nextId)
+    {
+        uint64 first = startId == 0 ? 1 : startId;
+        nextId = Math.min(uint256(exitCount) + 1, uint256(first) + limit).toUint64();
+        uint256 length;
+        for (uint64 i = first; i < nextId; ++i) {
+            if (_exits[i].account == account) ++length;
+        }
+        (exitIds, list) = (new uint64[](length), new Exit[](length));
+        for (uint64 i = nextId; length > 0;) {
+            if (_exits[--i].account == account) (exitIds[--length], list[length]) = (i, exits(i));
+        }
     }
 
     /// @inheritdoc IStaking
@@ -194,7 +288,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IStaking
-    function exits(uint64 exitId) external view returns (Exit memory) {
+    function exits(uint64 exitId) public view returns (Exit memory) {
         return _exits[exitId];
     }
 
@@ -220,6 +314,16 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         if (pot.owner != msg.sender) revert Staking_NotOwner(id, pot.owner, msg.sender);
     }
 
+    function _create(uint128 amount, uint16 commission, uint16 maxCommission) private returns (uint64 id) {
+        if (maxCommission > 10_000) revert Staking_CommissionTooHigh(maxCommission, 10_000);
+        if (commission > maxCommission) revert Staking_CommissionTooHigh(commission, maxCommission);
+        id = ++sequencerCount;
+        Pot storage pot = _pots[id];
+        (pot.owner, pot.commission, pot.maxCommission) = (msg.sender, commission, maxCommission);
+        emit SequencerCreated(id, msg.sender, commission, maxCommission);
+        _bond(pot, id, amount);
+    }
+
     function _bond(Pot storage pot, uint64 id, uint128 amount) private {
         _enter(pot, SELF, amount);
         uint128 selfShares = pot.positions[SELF].value;
@@ -229,12 +333,27 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         _pull(amount);
     }
 
+    function _delegate(uint64 id, uint128 amount, uint128 minShares) private returns (uint128 shares) {
+        Pot storage pot = _known(id);
+        uint256 selfStake = _toStake(pot, pot.positions[SELF].value);
+        if (selfStake < minStake) revert Staking_BelowMinimum(selfStake, minStake);
+        shares = _enter(pot, msg.sender, amount);
+        if (shares < minShares) revert Staking_TooFewShares(shares, minShares);
+        emit Delegated(id, msg.sender, amount, pot.positions[msg.sender].value, pot.stake, pot.total.value, period);
+        _pull(amount);
+    }
+
+    /// @dev Uses the caller's permit. One that was used already, by anyone, does no harm: the transfer finds the allowance, or fails.
+    function _permit(uint128 amount, Permit calldata p) private {
+        try IERC20Permit(token).permit(msg.sender, address(this), amount, p.deadline, p.v, p.r, p.s) {} catch {}
+    }
+
     /// @dev Adds stake to a position at the price before it, rounding shares down.
     function _enter(Pot storage pot, address account, uint128 amount) private returns (uint128 shares) {
         if (amount == 0) revert Staking_ZeroAmount();
         uint256 stake = uint256(pot.stake) + amount;
         if (stake > maxStake) revert Staking_AboveMaximum(stake, maxStake);
-        shares = Math.mulDiv(amount, pot.total.value + VIRTUAL_SHARES, uint256(pot.stake) + 1).toUint128();
+        shares = _toShares(pot, amount);
         if (shares == 0) revert Staking_ZeroAmount();
         uint64 from = period;
         pot.stake = stake.toUint128();
@@ -285,6 +404,11 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     /// @dev What shares are worth now, rounded down.
     function _toStake(Pot storage pot, uint128 shares) private view returns (uint256) {
         return Math.mulDiv(shares, uint256(pot.stake) + 1, pot.total.value + VIRTUAL_SHARES);
+    }
+
+    /// @dev What stake buys now, rounded down.
+    function _toShares(Pot storage pot, uint256 amount) private view returns (uint128) {
+        return Math.mulDiv(amount, pot.total.value + VIRTUAL_SHARES, uint256(pot.stake) + 1).toUint128();
     }
 
     /// @dev Takes tokens from the caller; a token that keeps a part of them is refused.

@@ -42,6 +42,15 @@ interface IStaking {
         uint64 readyAt;
     }
 
+    /// @notice An ERC-2612 permit of the caller for this contract, over exactly the amount of the call.
+    struct Permit {
+        /// @dev Last time at which it holds (seconds).
+        uint256 deadline;
+        uint8 v;
+        bytes32 r;
+        bytes32 s;
+    }
+
     /// @notice A span of periods in which a position held a constant number of shares.
     struct Segment {
         /// @dev First snapshot that holds these shares.
@@ -90,6 +99,10 @@ interface IStaking {
     event ExitFinished(uint64 indexed exitId, uint64 indexed id, address indexed account, uint128 amount);
     /// @notice The commission changed; it counts from the next snapshot on.
     event CommissionSet(uint64 indexed id, uint16 commission, uint64 period);
+    /// @notice An owner named its successor, who has to accept (the zero account: nobody any more).
+    event OwnerProposed(uint64 indexed id, address indexed owner, address indexed proposed);
+    /// @notice A sequencer, its self-stake and its income (also what is not claimed yet) went to another account.
+    event OwnerChanged(uint64 indexed id, address indexed previous, address indexed owner);
     /// @notice Stake was slashed (by the `Slasher`, which a later release adds).
     /// @param amount Token wei taken from bonded stake.
     /// @param unbondingAmount Token wei taken from stake on its way out.
@@ -108,6 +121,10 @@ interface IStaking {
     error Staking_BelowMinimum(uint256 selfStake, uint256 minimum);
     /// @notice The sequencer's stake would exceed the cap.
     error Staking_AboveMaximum(uint256 stake, uint256 maximum);
+    /// @notice The caller is not the account that was named as the next owner (zero: nobody was).
+    error Staking_NotProposedOwner(uint64 id, address proposed, address caller);
+    /// @notice The stake would buy fewer shares than the caller accepts.
+    error Staking_TooFewShares(uint256 shares, uint256 minimum);
     /// @notice An amount of zero.
     error Staking_ZeroAmount();
     /// @notice More was asked for than the position holds.
@@ -130,12 +147,25 @@ interface IStaking {
     /// @return id The new sequencer's id, counted from 1.
     function bond(uint128 amount, uint16 commission, uint16 maxCommission) external returns (uint64 id);
 
+    /// @notice `bond` without an allowance: `permit` gives it in the same transaction.
+    /// @dev In every `...WithPermit`: a permit that was used before, or does not verify, is passed over; then the allowance decides.
+    function bondWithPermit(uint128 amount, uint16 commission, uint16 maxCommission, Permit calldata permit) external returns (uint64 id);
+
     /// @notice Adds self-stake to the caller's sequencer. The self-stake after it must reach the minimum.
     function topUp(uint64 id, uint128 amount) external;
+
+    /// @notice `topUp` by permit.
+    function topUpWithPermit(uint64 id, uint128 amount, Permit calldata permit) external;
 
     /// @notice Delegates to a sequencer whose self-stake is at least the minimum.
     /// @return shares Shares the delegation received.
     function delegate(uint64 id, uint128 amount) external returns (uint128 shares);
+
+    /// @notice `delegate` that reverts if it buys fewer than `minShares` shares.
+    function delegateAtLeast(uint64 id, uint128 amount, uint128 minShares) external returns (uint128 shares);
+
+    /// @notice `delegateAtLeast` by permit.
+    function delegateWithPermit(uint64 id, uint128 amount, uint128 minShares, Permit calldata permit) external returns (uint128 shares);
 
     /// @notice Starts the exit of the caller's delegation, or a part of it.
     /// @return exitId Counted from 1 over all exits.
@@ -150,6 +180,13 @@ interface IStaking {
     /// @notice Sets the commission: down at will, up by at most 5 points in 7 days and never above the registered maximum.
     function setCommission(uint64 id, uint16 commission) external;
 
+    /// @notice Names the account that may accept the caller's sequencer; a new name replaces the last, the zero account cancels.
+    /// Warning: with the sequencer goes all income of the owner that is not claimed yet. Exits that were requested before stay the caller's.
+    function proposeOwner(uint64 id, address proposed) external;
+
+    /// @notice Takes over a sequencer. Only the account its owner named. Keys, seat, stake, commission and exits under way stay as they are.
+    function acceptOwner(uint64 id) external;
+
     /// @notice Dates all later changes by the next period. Only the SequencerPool, which just took snapshot `period() - 1` after the call.
     /// @return snapshot The period that ends: the id of the snapshot being taken.
     function roll() external returns (uint64 snapshot);
@@ -158,6 +195,26 @@ interface IStaking {
     function sequencer(uint64 id) external view returns (Sequencer memory);
     /// @notice Owner of a sequencer (zero if there is none).
     function ownerOf(uint64 id) external view returns (address);
+    /// @notice At most `limit` sequencers from id `startId` on: entry i is sequencer `startId` + i (0 reads as 1).
+    function sequencers(uint64 startId, uint256 limit) external view returns (Sequencer[] memory list);
+    /// @notice The account that may accept the sequencer (zero if none).
+    function proposedOwnerOf(uint64 id) external view returns (address);
+    /// @notice Token wei that still fit under the sequencer's cap.
+    function room(uint64 id) external view returns (uint128);
+    /// @notice Shares that `amount` token wei buy now.
+    function previewEntry(uint64 id, uint128 amount) external view returns (uint128 shares);
+    /// @notice Token wei that `shares` are worth now.
+    function previewStake(uint64 id, uint128 shares) external view returns (uint128);
+    /// @notice Earliest time (seconds) at which an exit requested now is paid.
+    function previewExit() external view returns (uint64 readyAt);
+    /// @notice The unpaid exits of `account` among at most `limit` exit ids from `startId` on (0 reads as 1).
+    /// @return exitIds Their ids, ascending.
+    /// @return list The exits themselves.
+    /// @return nextId Where to go on: the end is reached when it is `exitCount() + 1`.
+    function exitsOf(address account, uint64 startId, uint64 limit)
+        external
+        view
+        returns (uint64[] memory exitIds, Exit[] memory list, uint64 nextId);
     /// @notice Number of sequencers ever created: ids run from 1 to this.
     function sequencerCount() external view returns (uint64);
     /// @notice Token wei that `account` has bonded behind `id` (the zero account: the owner's self-stake).
