@@ -54,6 +54,9 @@ contract Parameters is IParameters {
         // No duty outlives its stake: three epochs at the idle rate, a snapshot interval, a stall and its recovery.
         uint256 duty = v.stakes.snapshotInterval * v.l2.l1BlockTime + 3 * v.l2.epochBlocks * v.l2.idleBlockTimeMs / 1_000;
         _within("unbonding", v.stakes.unbonding, duty + v.posting.stallTime + v.posting.recoveryWindow, 90 days);
+        // A slash looks at every period since the fault's snapshot: at most 4,096 fit the unbonding time (9 million gas).
+        uint256 interval = v.stakes.snapshotInterval * v.l2.l1BlockTime;
+        _within("snapshotInterval x l1BlockTime", interval, (v.stakes.unbonding + 4_095) / 4_096, type(uint64).max);
         // Long enough for the two epochs a snapshot serves, short enough that evidence still meets the stake.
         _within("certificateLife", v.stakes.certificateLife, duty, v.stakes.unbonding - v.stakes.unbonding / 8);
         // Shares of any stake up to the maximum fit 112 bits, and income per share keeps its precision.

@@ -340,7 +340,6 @@ contract SequencerPool is ISequencerPool {
         }
         uint256 length = _active.length;
         if (length == 0) revert SequencerPool_EmptySet();
-        id = staking.roll();
         Snapshots.Member[] memory members = new Snapshots.Member[](length);
         bytes32[] memory identities = new bytes32[](length);
         for (uint256 i = 0; i < length; ++i) {
@@ -355,6 +354,8 @@ contract SequencerPool is ISequencerPool {
             identities[slot] = identity;
             members[slot] = Snapshots.Member(s.stake, s.shares, s.commission, card, sequencerId, s.sharesFrom);
         }
+        // Stakes and commissions were read as of this period; from here on changes belong to the next.
+        id = staking.roll();
         _freeze(id, members);
     }
 

@@ -27,6 +27,7 @@ abstract contract World is Test {
     RevenueShare internal revenue;
     BatchInbox internal inbox;
     address internal treasury = makeAddr("treasury");
+    address internal slasher = makeAddr("slasher");
 
     /// @dev The next batch as an honest set would certify it; tests bend it.
     IBatchInbox.Core internal next;
@@ -82,7 +83,7 @@ abstract contract World is Test {
         // By artifact name: a test that embedded the creation code would compile all of it again.
         token = BatonToken(vm.deployCode("BatonToken.sol", abi.encode(address(this), 1e9 * 1e18)));
         parameters = Parameters(vm.deployCode("Parameters.sol", abi.encode(v)));
-        staking = Staking(vm.deployCode("Staking.sol", abi.encode(parameters, token, poolAddress)));
+        staking = Staking(vm.deployCode("Staking.sol", abi.encode(parameters, token, poolAddress, slasher)));
         pool = SequencerPool(vm.deployCode("SequencerPool.sol", abi.encode(parameters, staking, inboxAddress)));
         address[3] memory forbidden = [address(staking), poolAddress, address(token)];
         portal = Portal(payable(vm.deployCode("Portal.sol", abi.encode(parameters, inboxAddress, revenueAddress, forbidden))));
