@@ -78,13 +78,15 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         uint104 bonus;
     }
 
-    /// @dev Stake that left a position, by exit or switch, and stays slashable.
+    /// @dev Stake that left a position, by exit or switch, and stays slashable. Two slots. `arrived`: the position held switched stake, which
+    /// this has to pay for.
     struct Leaving {
         address account;
         uint40 readyAt;
         uint24 period;
         uint16 slashCount;
         bool self;
+        bool arrived;
         uint88 amount;
         uint40 sequencer;
         uint104 shares;
@@ -127,47 +129,39 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     // -- Entry
 
     /// @inheritdoc IStaking
-    function bond(uint128 amount, uint16 commission, uint16 maxCommission) external nonReentrant returns (uint64 id) {
+    function bond(uint128 amount, uint16 commission, uint16 maxCommission) external returns (uint64 id) {
         return _create(amount, commission, maxCommission);
     }
 
     /// @inheritdoc IStaking
-    function bondWithPermit(uint128 amount, uint16 commission, uint16 maxCommission, Permit calldata permit)
-        external
-        nonReentrant
-        returns (uint64 id)
-    {
+    function bondWithPermit(uint128 amount, uint16 commission, uint16 maxCommission, Permit calldata permit) external returns (uint64 id) {
         _permit(amount, permit);
         return _create(amount, commission, maxCommission);
     }
 
     /// @inheritdoc IStaking
-    function topUp(uint64 id, uint128 amount) external nonReentrant {
+    function topUp(uint64 id, uint128 amount) external {
         _bond(_owned(id), id, amount);
     }
 
     /// @inheritdoc IStaking
-    function topUpWithPermit(uint64 id, uint128 amount, Permit calldata permit) external nonReentrant {
+    function topUpWithPermit(uint64 id, uint128 amount, Permit calldata permit) external {
         _permit(amount, permit);
         _bond(_owned(id), id, amount);
     }
 
     /// @inheritdoc IStaking
-    function delegate(uint64 id, uint128 amount) external nonReentrant returns (uint128 shares) {
+    function delegate(uint64 id, uint128 amount) external returns (uint128 shares) {
         return _delegate(id, amount, 0);
     }
 
     /// @inheritdoc IStaking
-    function delegateAtLeast(uint64 id, uint128 amount, uint128 minShares) external nonReentrant returns (uint128 shares) {
+    function delegateAtLeast(uint64 id, uint128 amount, uint128 minShares) external returns (uint128 shares) {
         return _delegate(id, amount, minShares);
     }
 
     /// @inheritdoc IStaking
-    function delegateWithPermit(uint64 id, uint128 amount, uint128 minShares, Permit calldata permit)
-        external
-        nonReentrant
-        returns (uint128 shares)
-    {
+    function delegateWithPermit(uint64 id, uint128 amount, uint128 minShares, Permit calldata permit) external returns (uint128 shares) {
         _permit(amount, permit);
         return _delegate(id, amount, minShares);
     }
@@ -186,7 +180,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IStaking
-    function finishExit(uint64 exitId) external nonReentrant returns (uint128 amount) {
+    function finishExit(uint64 exitId) external returns (uint128 amount) {
         Leaving storage out = _leavings[exitId];
         (uint64 id, address account, uint128 asked) = (out.sequencer, out.account, out.amount);
         if (account == address(0)) revert Staking_UnknownExit(exitId);
@@ -196,7 +190,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
             Pot storage pot = _pots[id];
             emit Slashed(id, pot.slashes[pot.slashCount - 1].snapshot, 0, asked - amount, pot.stake);
         }
-        if (!out.self) amount -= _payOwed(id, account, amount);
+        if (out.arrived) amount -= _payOwed(id, account, amount);
         if (out.since == SEVERAL) delete _more[exitId];
         delete _leavings[exitId];
         _totalUnbonding -= asked;
@@ -286,7 +280,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IStaking
-    function releaseSlashed(address receiver, uint256 amount) external nonReentrant {
+    function releaseSlashed(address receiver, uint256 amount) external {
         if (msg.sender != slasher) revert Staking_NotSlasher(slasher, msg.sender);
         if (amount > totalSlashed) revert Staking_InsufficientStake(amount, totalSlashed);
         totalSlashed -= amount;
@@ -569,6 +563,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         if (amount == 0) revert Staking_ZeroAmount();
         Pot storage pot = _known(id);
         address position = self ? SELF : msg.sender;
+        bool arrived = !self && _leavings[_arrival(id, msg.sender)].account != address(0);
         _note(pot, position);
         History.Trace storage trace = pot.positions[position];
         uint256 held = _toStake(pot, trace.value());
@@ -583,6 +578,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
             period: uint24(period),
             slashCount: pot.slashCount,
             self: self,
+            arrived: arrived,
             amount: uint88(amount),
             sequencer: uint40(id),
             shares: shares,
@@ -660,7 +656,6 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     function _payOwed(uint64 id, address account, uint128 amount) private returns (uint128 paid) {
         uint256 key = _arrival(id, account);
         uint64 from = _leavings[key].sequencer;
-        if (from == 0) return 0;
         settleSwitch(id, account);
         uint88 owed = _more[key].owed;
         if (owed == 0) return 0;
@@ -690,7 +685,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         points[0] = trace.at(type(uint64).max);
         uint256 last = 0;
         for (uint256 k = first; k < count; ++k) {
-            Slash memory s = pot.slashes[k];
+            Slash storage s = pot.slashes[k];
             if (s.bonus == 0) continue;
             (uint256 entered, uint256 i) = (points[last].entered, last);
             while (i > 0 && points[i].from > s.snapshot) --i;
@@ -731,8 +726,9 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         return Math.mulDiv(amount, pot.shares + VIRTUAL_SHARES, uint256(pot.stake) + 1).toUint128();
     }
 
-    /// @dev Takes tokens from the caller; a token that keeps a part of them is refused.
-    function _pull(uint128 amount) private {
+    /// @dev Takes tokens from the caller; a token that keeps a part of them is refused. The last step of every entry: all state is written
+    /// before, so the guard has to keep only the two balances from meeting another entry's.
+    function _pull(uint128 amount) private nonReentrant {
         _totalStake += amount;
         uint256 before = IERC20(token).balanceOf(address(this));
         IERC20(token).safeTransferFrom(msg.sender, address(this), amount);

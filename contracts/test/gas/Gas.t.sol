@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IBatchInbox} from "../../src/interfaces/IBatchInbox.sol";
 import {IParameters} from "../../src/interfaces/IParameters.sol";
+import {IStaking} from "../../src/interfaces/IStaking.sol";
 import {Certificates} from "../../src/libraries/Certificates.sol";
 import {Snapshots} from "../../src/libraries/Snapshots.sol";
 import {World} from "../helpers/World.sol";
@@ -108,6 +109,54 @@ contract GasTest is World {
         vm.prank(newcomer);
         staking.bond(STAKE, 0, 0);
         vm.snapshotGasLastCall("staking", "bond");
+    }
+
+    /// A slash looks at each period since the snapshot, and at no delegator.
+    function test_slash_and_switch() public {
+        _start(4);
+        address account = makeAddr("delegator");
+        _fund(account, 1_000e18);
+        vm.startPrank(account);
+        staking.delegate(1, 100e18);
+        vm.stopPrank();
+        _snapshot();
+        vm.startPrank(account);
+        staking.switchSequencer(1, 2, 40e18, 0);
+        vm.snapshotGasLastCall("staking", "switchSequencer");
+        vm.stopPrank();
+        vm.prank(slasher);
+        staking.slash(1, 1, 500);
+        vm.snapshotGasLastCall("staking", "slash, in the next period");
+        staking.settleSwitch(2, account);
+        vm.snapshotGasLastCall("staking", "settleSwitch");
+        vm.prank(account);
+        staking.requestExit(1, 1e18);
+        vm.snapshotGasLastCall("staking", "requestExit, after a slash");
+        for (uint256 i = 0; i < 100; ++i) {
+            vm.prank(address(pool));
+            staking.roll();
+        }
+        vm.prank(slasher);
+        staking.slash(1, 1, 500);
+        vm.snapshotGasLastCall("staking", "slash, 100 periods later");
+    }
+
+    function test_entry_by_permit() public {
+        _start(4);
+        (address account, uint256 key) = makeAddrAndKey("newcomer");
+        token.transfer(account, 100_000e18);
+        bytes32 kind = keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
+        uint256[2] memory amounts = [uint256(1e18), STAKE];
+        for (uint256 i = 0; i < 2; ++i) {
+            IStaking.Permit memory p;
+            p.deadline = vm.getBlockTimestamp();
+            bytes32 content = keccak256(abi.encode(kind, account, address(staking), amounts[i], i, p.deadline));
+            (p.v, p.r, p.s) = vm.sign(key, keccak256(abi.encodePacked(hex"1901", token.DOMAIN_SEPARATOR(), content)));
+            vm.prank(account);
+            if (i == 0) staking.delegateWithPermit(1, uint128(amounts[i]), 0, p);
+            else staking.bondWithPermit(uint128(amounts[i]), 0, 0, p);
+            vm.snapshotGasLastCall("staking", i == 0 ? "delegateWithPermit, first" : "bondWithPermit");
+        }
     }
 
     function test_portal_and_claims() public {
