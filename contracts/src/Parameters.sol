@@ -59,7 +59,7 @@ contract Parameters is IParameters {
         _within("snapshotInterval x l1BlockTime", interval, (v.stakes.unbonding + 4_095) / 4_096, type(uint64).max);
         // Long enough for the two epochs a snapshot serves, short enough that evidence still meets the stake.
         _within("certificateLife", v.stakes.certificateLife, duty, v.stakes.unbonding - v.stakes.unbonding / 8);
-        // Shares of any stake up to the maximum fit 112 bits, and income per share keeps its precision.
+        // Shares of any stake up to the maximum fit 104 bits, and income per share keeps its precision.
         _within("maxStake", v.stakes.maxStake, 1e18, 1e25);
         _within("minStake", v.stakes.minStake, 1e18, v.stakes.maxStake);
         _within("treasuryBps", v.money.treasuryBps, 0, 1_000);

@@ -103,10 +103,11 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     uint64 public period;
     /// @inheritdoc IStaking
     uint64 public sequencerCount;
+    uint128 private _totalStake;
+    // An entry writes the slot above, an exit this one too.
+    uint128 private _totalUnbonding;
     /// @inheritdoc IStaking
     uint64 public exitCount;
-    uint128 private _totalStake;
-    uint128 private _totalUnbonding;
     /// @inheritdoc IStaking
     uint256 public totalSlashed;
     mapping(uint64 id => Pot) private _pots;
@@ -208,7 +209,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         _free(to);
         _leave(from, false, amount, _arrival(to, msg.sender));
         _tell(from, msg.sender);
-        shares = _enterDelegation(_known(to), amount, minShares);
+        shares = _enterDelegation(to, amount, minShares);
         _tell(to, msg.sender);
         emit Switched(from, to, msg.sender, amount, previewExit(), period);
     }
@@ -516,15 +517,19 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     }
 
     function _delegate(uint64 id, uint128 amount, uint128 minShares) private returns (uint128 shares) {
-        Pot storage pot = _known(id);
-        shares = _enterDelegation(pot, amount, minShares);
+        shares = _enterDelegation(id, amount, minShares);
+        Pot storage pot = _pots[id];
         emit Delegated(id, msg.sender, amount, pot.positions[msg.sender].value(), pot.stake, pot.shares, period);
         _pull(amount);
     }
 
-    function _enterDelegation(Pot storage pot, uint128 amount, uint128 minShares) private returns (uint128 shares) {
+    function _enterDelegation(uint64 id, uint128 amount, uint128 minShares) private returns (uint128 shares) {
+        Pot storage pot = _pots[id];
         uint256 selfStake = _toStake(pot, _sharesOf(pot, SELF));
-        if (selfStake < minStake) revert Staking_BelowMinimum(selfStake, minStake);
+        if (selfStake < minStake) {
+            _known(id);
+            revert Staking_BelowMinimum(selfStake, minStake);
+        }
         shares = _enter(pot, msg.sender, amount);
         if (shares < minShares) revert Staking_TooFewShares(shares, minShares);
     }
@@ -561,13 +566,16 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     /// @dev Takes stake out of the caller's position, the oldest first, rounding shares up, and keeps it slashable under `key`.
     function _leave(uint64 id, bool self, uint128 amount, uint256 key) private {
         if (amount == 0) revert Staking_ZeroAmount();
-        Pot storage pot = _known(id);
+        Pot storage pot = _pots[id];
         address position = self ? SELF : msg.sender;
         bool arrived = !self && _leavings[_arrival(id, msg.sender)].account != address(0);
         _note(pot, position);
         History.Trace storage trace = pot.positions[position];
         uint256 held = _toStake(pot, trace.value());
-        if (amount > held) revert Staking_InsufficientStake(amount, held);
+        if (amount > held) {
+            _known(id);
+            revert Staking_InsufficientStake(amount, held);
+        }
         uint104 start = trace.left;
         (uint104 shares, uint24 since) = _takeShares(pot, position, amount);
         pot.stake -= uint88(amount);

@@ -88,6 +88,8 @@ contract GasTest is World {
         _start(4);
         address account = makeAddr("delegator");
         _fund(account, 1_000e18);
+        vm.prank(owner(2));
+        staking.requestSelfExit(2, 1e18);
         vm.startPrank(account);
         staking.delegate(1, 100e18);
         vm.snapshotGasLastCall("staking", "delegate, first");
@@ -100,6 +102,8 @@ contract GasTest is World {
         vm.snapshotGasLastCall("staking", "delegate, in a later period");
         uint64 exitId = staking.requestExit(1, 50e18);
         vm.snapshotGasLastCall("staking", "requestExit");
+        staking.requestExit(1, 200e18);
+        vm.snapshotGasLastCall("staking", "requestExit, of stake from two periods");
         skip(241);
         staking.finishExit(exitId);
         vm.snapshotGasLastCall("staking", "finishExit");
@@ -109,6 +113,43 @@ contract GasTest is World {
         vm.prank(newcomer);
         staking.bond(STAKE, 0, 0);
         vm.snapshotGasLastCall("staking", "bond");
+    }
+
+    /// What the members' stakes cost is told apart from what the number of delegators costs: nothing.
+    function test_figures_do_not_grow_with_delegators() public {
+        _start(1);
+        uint256[2] memory delegators = [uint256(10), 300];
+        uint256[4][2] memory gas;
+        for (uint256 round = 0; round < 2; ++round) {
+            for (uint256 i = 0; i < delegators[round]; ++i) {
+                address other = address(uint160(0xd00000 + round * 1_000 + i));
+                _fund(other, 1e18);
+                vm.prank(other);
+                staking.delegate(1, 1e18);
+            }
+            address account = address(uint160(0xe00000 + round));
+            _fund(account, 100e18);
+            vm.startPrank(account);
+            staking.delegate(1, 10e18);
+            gas[round][0] = vm.lastCallGas().gasTotalUsed;
+            vm.stopPrank();
+            _snapshot();
+            vm.startPrank(account);
+            uint64 exitId = staking.requestExit(1, 5e18);
+            gas[round][1] = vm.lastCallGas().gasTotalUsed;
+            vm.stopPrank();
+            skip(241);
+            staking.finishExit(exitId);
+            gas[round][2] = vm.lastCallGas().gasTotalUsed;
+            uint64 current = _snapshot();
+            vm.prank(slasher);
+            staking.slash(1, current, 1);
+            gas[round][3] = vm.lastCallGas().gasTotalUsed;
+        }
+        // The second round finds a former slash, which each position takes note of once, and warm totals.
+        for (uint256 i = 0; i < 4; ++i) {
+            assertLe(gas[1][i], gas[0][i] + 32_000);
+        }
     }
 
     /// A slash looks at each period since the snapshot, and at no delegator.
