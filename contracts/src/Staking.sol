@@ -93,10 +93,10 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         uint24 since;
     }
 
-    /// @dev More of it, where needed: the number of its first share if it entered in SEVERAL periods; what switched stake owes for slashes.
+    /// @dev More of it, where needed: the number of its first share if it entered in SEVERAL periods; what switched stake paid for slashes.
     struct More {
         uint104 start;
-        uint88 owed;
+        uint88 paid;
     }
 
     /// @inheritdoc IStaking
@@ -219,10 +219,8 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         uint256 key = _arrival(id, account);
         Leaving storage out = _leavings[key];
         if (out.account == address(0)) return;
-        uint256 remaining = _remaining(key);
-        uint256 owed = _more[key].owed + (out.amount - remaining);
+        uint256 owed = _owed(key);
         if (owed != 0) {
-            (out.amount, out.slashCount) = (uint88(remaining), _pots[out.sequencer].slashCount);
             Pot storage pot = _pots[id];
             _note(pot, account);
             uint256 taken = Math.min(owed, _toStake(pot, pot.positions[account].value()));
@@ -231,11 +229,11 @@ contract Staking is IStaking, ReentrancyGuardTransient {
                 pot.stake -= uint88(taken);
                 _totalStake -= uint128(taken);
                 totalSlashed += taken;
+                _more[key].paid += uint88(taken);
                 emit SwitchSlashed(out.sequencer, id, account, uint128(taken));
                 _tell(id, account);
             }
             owed -= taken;
-            _more[key].owed = uint88(owed);
         }
         // No slash that is still to come can reach what left so long ago.
         if (owed == 0 && block.timestamp >= out.readyAt) {
@@ -466,7 +464,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         uint256 key = _arrival(id, account);
         amount = _remaining(key);
         Leaving storage out = _leavings[key];
-        (from, readyAt, owed) = (out.sequencer, out.readyAt, _more[key].owed + (out.amount - amount));
+        (from, readyAt, owed) = (out.sequencer, out.readyAt, uint128(_owed(key)));
     }
 
     /// @inheritdoc IStaking
@@ -640,6 +638,11 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         }
     }
 
+    /// @dev What switched stake has to pay for slashes and did not pay yet.
+    function _owed(uint256 key) private view returns (uint256) {
+        return _leavings[key].amount - _remaining(key) - _more[key].paid;
+    }
+
     /// @dev Where the switch that brought stake of `account` to `id` is kept; no exit id is as large.
     function _arrival(uint64 id, address account) private pure returns (uint256) {
         return uint256(keccak256(abi.encode(id, account)));
@@ -657,7 +660,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         if (readyAt == 0) return;
         if (block.timestamp < readyAt) revert Staking_SwitchedRecently(id, readyAt, block.timestamp);
         settleSwitch(id, msg.sender);
-        if (_more[key].owed != 0) revert Staking_InsufficientStake(_more[key].owed, 0);
+        if (_leavings[key].readyAt != 0) revert Staking_InsufficientStake(_owed(key), 0);
     }
 
     /// @dev Takes what the account's switched stake owes, and its position no longer holds, from an exit of `amount`.
@@ -665,10 +668,9 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         uint256 key = _arrival(id, account);
         uint64 from = _leavings[key].sequencer;
         settleSwitch(id, account);
-        uint88 owed = _more[key].owed;
-        if (owed == 0) return 0;
-        paid = uint128(Math.min(owed, amount));
-        _more[key].owed = owed - uint88(paid);
+        paid = uint128(Math.min(_owed(key), amount));
+        if (paid == 0) return 0;
+        _more[key].paid += uint88(paid);
         emit SwitchSlashed(from, id, account, paid);
     }
 

@@ -201,8 +201,69 @@ contract StakingEntryTest is World {
     }
 }
 
-/// @notice Income and seat of a sequencer that changes hands.
+/// @notice What pool and revenue see of a sequencer's owner, commission and slashes.
 contract StakingOwnerTest is World {
+    function test_snapshots_hold_an_announced_commission_one_period_later() public {
+        _start(1);
+        vm.prank(owner(1));
+        staking.setCommission(1, 1_500);
+        assertEq(pool.snapshot(_snapshot()).members[0].commission, 1_000, "announced");
+        assertEq(pool.snapshot(_snapshot()).members[0].commission, 1_500);
+    }
+
+    /// C31: slashed below the minimum, a member is in no later snapshot until it has topped up and proved readiness again.
+    function test_C31_a_member_slashed_below_the_minimum_leaves_the_set_and_may_return() public {
+        _start(2);
+        _snapshot();
+        vm.startPrank(slasher);
+        staking.slash(2, 1, 5_000);
+        staking.slash(2, 1, 5_000);
+        vm.stopPrank();
+        assertEq(pool.snapshot(_snapshot()).members.length, 1);
+        vm.prank(owner(2));
+        staking.topUp(2, 15_000e18);
+        _ready(2);
+        assertEq(pool.snapshot(_snapshot()).members.length, 2);
+    }
+
+    /// C6, C8: income after a slash goes by worth: who was spared earns as before, untouched or not, and all claims are paid.
+    function test_C8_income_after_a_slash_goes_by_what_the_stakes_are_worth() public {
+        _start(1);
+        (address old, address late) = (makeAddr("old"), makeAddr("late"));
+        _fund(old, 20_000e18);
+        _fund(late, 20_000e18);
+        vm.prank(old);
+        staking.delegate(1, 20_000e18);
+        _snapshot();
+        vm.prank(late);
+        staking.delegate(1, 20_000e18);
+        vm.prank(slasher);
+        staking.slash(1, 1, 5_000);
+        uint64 current = _snapshot();
+        // Worth: 20,000 of the owner's, 10,000 old, 20,000 late; a tenth of the income is commission.
+        vm.deal(address(portal), 100 ether);
+        vm.prank(address(inbox));
+        portal.payFees(100 ether);
+        uint64[] memory signed = new uint64[](1);
+        signed[0] = 1;
+        vm.prank(address(inbox));
+        revenue.close(0, current, 100 ether, _performance(_evenly(1)), 1, signed);
+        uint256 income = revenue.totals().income * 9 / 10;
+        assertApproxEqAbs(revenue.claimable(1, old), income / 5, 1e6);
+        assertApproxEqAbs(revenue.claimable(1, late), income * 2 / 5, 1e6);
+        uint256 due = revenue.claimable(1, late);
+        uint128 held = staking.stakeOf(1, late);
+        vm.startPrank(late);
+        staking.requestExit(1, held);
+        assertEq(revenue.claim(1, late), due, "a touched position has earned the same");
+        vm.stopPrank();
+        vm.prank(old);
+        revenue.claim(1, old);
+        vm.prank(owner(1));
+        revenue.claimOwner(1, owner(1));
+        assertLe(revenue.totals().claimed, revenue.totals().income);
+    }
+
     /// C8: income, earned before or after, is the sequencer's: nothing is orphaned, nothing is paid twice.
     function test_C8_a_change_of_owner_orphans_no_income() public {
         _start(1);

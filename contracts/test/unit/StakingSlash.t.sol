@@ -359,6 +359,52 @@ contract StakingSlashTest is World {
         assertEq(from, 0);
     }
 
+    /// C15: however often it is settled in between, old and new parts of switched stake pay what each owes.
+    function test_C15_switched_stake_of_several_periods_pays_for_its_old_part() public {
+        _delegate(alice, 10_000e18);
+        _roll();
+        _delegate(alice, 10_000e18);
+        _roll();
+        vm.prank(alice);
+        staking.switchSequencer(id, other, 20_000e18, 0);
+        _slash(0, 1_000);
+        staking.settleSwitch(other, alice);
+        assertEq(staking.stakeOf(other, alice), 19_000e18);
+        _slash(0, 1_000);
+        staking.settleSwitch(other, alice);
+        assertEq(staking.stakeOf(other, alice), 18_100e18);
+        _slash(1, 1_000);
+        staking.settleSwitch(other, alice);
+        assertEq(staking.stakeOf(other, alice), 8_100e18 - 810e18 + 9_000e18);
+        skip(300);
+        staking.settleSwitch(other, alice);
+        (uint64 from,,,) = staking.arrivals(other, alice);
+        assertEq(from, 0);
+        _checkBalance();
+    }
+
+    /// C39: a position that owes more than it holds cannot switch, but nothing else stops.
+    function test_C39_who_owes_more_than_it_holds_pays_from_its_exits_and_goes_on() public {
+        _delegate(alice, 10_000e18);
+        _roll();
+        vm.startPrank(alice);
+        staking.switchSequencer(id, other, 10_000e18, 0);
+        staking.requestExit(other, 10_000e18);
+        vm.stopPrank();
+        _slash(0, 500);
+        skip(240);
+        vm.prank(bob);
+        staking.delegate(id, 1e18);
+        vm.startPrank(alice);
+        staking.delegate(id, 1e18);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_InsufficientStake.selector, 500e18, 0));
+        staking.switchSequencer(id, other, 1e18, 0);
+        assertEq(staking.finishExit(1), 9_500e18);
+        staking.switchSequencer(id, other, 0.5e18, 0);
+        vm.stopPrank();
+        _checkBalance();
+    }
+
     /// C14: no number of delegators, and nothing they do, makes a slash dearer.
     function test_C14_a_slash_costs_the_same_for_many_delegators() public {
         uint256 snapshot = vm.snapshotState();
