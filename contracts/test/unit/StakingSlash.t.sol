@@ -221,6 +221,7 @@ contract StakingSlashTest is World {
         _roll();
         _roll();
         _slash(0, 1_000);
+        assertEq(staking.sequencer(id).sharesFrom, 3, "the next snapshot divides by other shares");
         _delegate(alice, 1e18);
         IStaking.Segment[] memory before = staking.segments(id, bob, 0, 10);
         assertEq(before.length, 2);
