@@ -30,6 +30,8 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     uint48 public constant COMMISSION_RISE_INTERVAL = 7 days;
     /// @notice Most a slash takes of what it reaches, in basis points.
     uint16 public constant MAX_SLASH = 5_000;
+    /// @dev Token wei in which the least and the most stake are counted.
+    uint256 private constant STAKE_UNIT = 1e15;
     /// @dev Marks an exit whose stake entered in several periods; a number no period reaches.
     uint24 private constant SEVERAL = type(uint24).max;
 
@@ -39,10 +41,8 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     address public immutable pool;
     /// @notice The only account that slashes.
     address public immutable slasher;
-    /// @notice Least self-stake (token wei).
-    uint128 public immutable minStake;
-    /// @notice Most stake of one sequencer (token wei).
-    uint128 public immutable maxStake;
+    /// @notice The only account that changes the rules of entry.
+    address public immutable parameters;
     /// @notice Time every stake waits on its way out (seconds).
     uint64 public immutable unbonding;
 
@@ -99,17 +99,18 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         uint88 paid;
     }
 
+    // One slot, written by every entry.
+    uint104 private _totalStake;
+    uint32 private _period;
+    uint32 private _sequencerCount;
+    uint40 private _minStake;
+    uint40 private _maxStake;
     /// @inheritdoc IStaking
-    uint64 public period;
-    /// @inheritdoc IStaking
-    uint64 public sequencerCount;
-    uint128 private _totalStake;
-    // An entry writes the slot above, an exit this one too.
-    uint128 private _totalUnbonding;
-    /// @inheritdoc IStaking
-    uint64 public exitCount;
-    /// @inheritdoc IStaking
-    uint256 public totalSlashed;
+    bool public entryPaused;
+    // One slot, written by every exit and slash.
+    uint104 private _totalUnbonding;
+    uint104 private _totalSlashed;
+    uint48 private _exitCount;
     mapping(uint64 id => Pot) private _pots;
     /// @dev Exits by their ids, switches by the hash of where they arrived.
     mapping(uint256 key => Leaving) private _leavings;
@@ -117,14 +118,15 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     mapping(uint64 snapshot => uint256) private _rolledAt;
     mapping(uint64 id => address) private _proposed;
 
-    /// @param parameters The chain's parameters.
+    /// @param chainParameters The chain's parameters.
     /// @param stakeToken An ERC-20 that moves exactly what it is asked to.
     /// @param sequencerPool The pool (its address may be known before its code).
     /// @param slasherContract The Slasher (its address may be known before its code; the zero account: nobody slashes).
-    constructor(IParameters parameters, address stakeToken, address sequencerPool, address slasherContract) {
-        IParameters.Values memory v = parameters.values();
-        (minStake, maxStake, unbonding) = (v.stakes.minStake, v.stakes.maxStake, v.stakes.unbonding);
-        (token, pool, slasher) = (stakeToken, sequencerPool, slasherContract);
+    constructor(IParameters chainParameters, address stakeToken, address sequencerPool, address slasherContract) {
+        IParameters.Values memory v = chainParameters.values();
+        unbonding = v.stakes.unbonding;
+        (parameters, token, pool, slasher) = (address(chainParameters), stakeToken, sequencerPool, slasherContract);
+        _setEntry(v.stakes.minStake, v.stakes.maxStake, false);
     }
 
     // -- Entry
@@ -194,8 +196,8 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         if (out.arrived) amount -= _payOwed(id, account, amount);
         if (out.since == SEVERAL) delete _more[exitId];
         delete _leavings[exitId];
-        _totalUnbonding -= asked;
-        if (amount != asked) totalSlashed += asked - amount;
+        _totalUnbonding -= uint104(asked);
+        if (amount != asked) _totalSlashed += uint104(asked - amount);
         emit ExitFinished(exitId, id, account, amount);
         if (amount != 0) IERC20(token).safeTransfer(account, amount);
     }
@@ -211,7 +213,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         _tell(from, msg.sender);
         shares = _enterDelegation(to, amount, minShares);
         _tell(to, msg.sender);
-        emit Switched(from, to, msg.sender, amount, previewExit(), period);
+        emit Switched(from, to, msg.sender, amount, previewExit(), _period);
     }
 
     /// @inheritdoc IStaking
@@ -227,8 +229,8 @@ contract Staking is IStaking, ReentrancyGuardTransient {
             if (taken != 0) {
                 _takeShares(pot, account, taken);
                 pot.stake -= uint88(taken);
-                _totalStake -= uint128(taken);
-                totalSlashed += taken;
+                _totalStake -= uint104(taken);
+                _totalSlashed += uint104(taken);
                 _more[key].paid += uint88(taken);
                 emit SwitchSlashed(out.sequencer, id, account, uint128(taken));
                 _tell(id, account);
@@ -249,7 +251,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         if (msg.sender != slasher) revert Staking_NotSlasher(slasher, msg.sender);
         Pot storage pot = _known(id);
         if (bps == 0 || bps > MAX_SLASH) revert Staking_SlashOutOfBounds(bps, MAX_SLASH);
-        uint64 current = period;
+        uint64 current = _period;
         if (snapshot >= current) revert Staking_UnknownSnapshot(snapshot);
         // Until then nothing that was bonded in the snapshot can have been paid out.
         uint256 end = _rolledAt[snapshot] + unbonding;
@@ -267,8 +269,8 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         pot.slashes[pot.slashCount++] =
             Slash({snapshot: uint24(snapshot), period: uint24(current), bps: bps, spared: uint104(spared), bonus: uint104(bonus)});
         pot.stake -= uint88(loss);
-        _totalStake -= uint128(loss);
-        totalSlashed += loss;
+        _totalStake -= uint104(loss);
+        _totalSlashed += uint104(loss);
         amount = uint128(loss);
         emit Slashed(id, snapshot, amount, 0, pot.stake);
         if (bonus != 0) {
@@ -281,9 +283,9 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     /// @inheritdoc IStaking
     function releaseSlashed(address receiver, uint256 amount) external {
         if (msg.sender != slasher) revert Staking_NotSlasher(slasher, msg.sender);
-        if (amount > totalSlashed) revert Staking_InsufficientStake(amount, totalSlashed);
-        totalSlashed -= amount;
-        emit SlashedReleased(receiver, amount, totalSlashed);
+        if (amount > _totalSlashed) revert Staking_InsufficientStake(amount, _totalSlashed);
+        _totalSlashed -= uint104(amount);
+        emit SlashedReleased(receiver, amount, _totalSlashed);
         IERC20(token).safeTransfer(receiver, amount);
     }
 
@@ -312,7 +314,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         Pot storage pot = _owned(id);
         if (commission > pot.maxCommission) revert Staking_CommissionTooHigh(commission, pot.maxCommission);
         uint16 former = _commission(pot);
-        uint64 from = period;
+        uint64 from = _period;
         if (commission > former) {
             uint256 rise = commission - former;
             uint256 allowedAt = pot.commissionRaisedAt == 0 ? 0 : pot.commissionRaisedAt + COMMISSION_RISE_INTERVAL;
@@ -329,10 +331,16 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IStaking
+    function setEntry(uint128 least, uint128 most, bool paused) external {
+        if (msg.sender != parameters) revert Staking_NotParameters(parameters, msg.sender);
+        _setEntry(least, most, paused);
+    }
+
+    /// @inheritdoc IStaking
     function roll() external returns (uint64 snapshot) {
         if (msg.sender != pool) revert Staking_NotPool(pool, msg.sender);
-        snapshot = period;
-        period = snapshot + 1;
+        snapshot = _period;
+        _period = uint32(snapshot + 1);
         _rolledAt[snapshot] = block.timestamp;
         emit Rolled(snapshot + 1);
     }
@@ -355,57 +363,13 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IStaking
-    function sequencers(uint64 startId, uint256 limit) external view returns (Sequencer[] memory list) {
-        uint64 first = startId == 0 ? 1 : startId;
-        uint256 rest = first > sequencerCount ? 0 : sequencerCount - first + 1;
-        list = new Sequencer[](Math.min(rest, limit));
-        for (uint64 i = 0; i < list.length; ++i) {
-            list[i] = sequencer(first + i);
-        }
-    }
-
-    /// @inheritdoc IStaking
     function proposedOwnerOf(uint64 id) external view returns (address) {
         return _proposed[id];
     }
 
     /// @inheritdoc IStaking
-    function room(uint64 id) external view returns (uint128) {
-        uint256 stake = _known(id).stake;
-        return stake < maxStake ? (maxStake - stake).toUint128() : 0;
-    }
-
-    /// @inheritdoc IStaking
-    function previewEntry(uint64 id, uint128 amount) external view returns (uint128 shares) {
-        return _toShares(_known(id), amount);
-    }
-
-    /// @inheritdoc IStaking
-    function previewStake(uint64 id, uint128 shares) external view returns (uint128) {
-        return _toStake(_known(id), shares).toUint128();
-    }
-
-    /// @inheritdoc IStaking
     function previewExit() public view returns (uint64 readyAt) {
         return uint64(block.timestamp) + unbonding;
-    }
-
-    /// @inheritdoc IStaking
-    function exitsOf(address account, uint64 startId, uint64 limit)
-        external
-        view
-        returns (uint64[] memory exitIds, Exit[] memory list, uint64 nextId)
-    {
-        uint64 first = startId == 0 ? 1 : startId;
-        nextId = Math.min(uint256(exitCount) + 1, uint256(first) + limit).toUint64();
-        uint256 length;
-        for (uint64 i = first; i < nextId; ++i) {
-            if (_leavings[i].account == account) ++length;
-        }
-        (exitIds, list) = (new uint64[](length), new Exit[](length));
-        for (uint64 i = nextId; length > 0;) {
-            if (_leavings[--i].account == account) (exitIds[--length], list[length]) = (i, exits(i));
-        }
     }
 
     /// @inheritdoc IStaking
@@ -483,6 +447,36 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         return _totalUnbonding;
     }
 
+    /// @inheritdoc IStaking
+    function totalSlashed() external view returns (uint256) {
+        return _totalSlashed;
+    }
+
+    /// @inheritdoc IStaking
+    function period() external view returns (uint64) {
+        return _period;
+    }
+
+    /// @inheritdoc IStaking
+    function sequencerCount() external view returns (uint64) {
+        return _sequencerCount;
+    }
+
+    /// @inheritdoc IStaking
+    function exitCount() external view returns (uint64) {
+        return _exitCount;
+    }
+
+    /// @inheritdoc IStaking
+    function minStake() public view returns (uint128) {
+        return uint128(_minStake * STAKE_UNIT);
+    }
+
+    /// @inheritdoc IStaking
+    function maxStake() public view returns (uint128) {
+        return uint128(_maxStake * STAKE_UNIT);
+    }
+
     // -- Internals
 
     function _known(uint64 id) private view returns (Pot storage pot) {
@@ -498,7 +492,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     function _create(uint128 amount, uint16 commission, uint16 maxCommission) private returns (uint64 id) {
         if (maxCommission > 10_000) revert Staking_CommissionTooHigh(maxCommission, 10_000);
         if (commission > maxCommission) revert Staking_CommissionTooHigh(commission, maxCommission);
-        id = ++sequencerCount;
+        id = ++_sequencerCount;
         Pot storage pot = _pots[id];
         (pot.owner, pot.commission, pot.formerCommission, pot.maxCommission) = (msg.sender, commission, commission, maxCommission);
         emit SequencerCreated(id, msg.sender, commission, maxCommission);
@@ -509,24 +503,24 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         _enter(pot, SELF, amount);
         uint128 selfShares = pot.positions[SELF].value();
         uint256 selfStake = _toStake(pot, selfShares);
-        if (selfStake < minStake) revert Staking_BelowMinimum(selfStake, minStake);
-        emit Bonded(id, msg.sender, amount, selfShares, pot.stake, pot.shares, period);
+        if (selfStake < minStake()) revert Staking_BelowMinimum(selfStake, minStake());
+        emit Bonded(id, msg.sender, amount, selfShares, pot.stake, pot.shares, _period);
         _pull(amount);
     }
 
     function _delegate(uint64 id, uint128 amount, uint128 minShares) private returns (uint128 shares) {
         shares = _enterDelegation(id, amount, minShares);
         Pot storage pot = _pots[id];
-        emit Delegated(id, msg.sender, amount, pot.positions[msg.sender].value(), pot.stake, pot.shares, period);
+        emit Delegated(id, msg.sender, amount, pot.positions[msg.sender].value(), pot.stake, pot.shares, _period);
         _pull(amount);
     }
 
     function _enterDelegation(uint64 id, uint128 amount, uint128 minShares) private returns (uint128 shares) {
         Pot storage pot = _pots[id];
         uint256 selfStake = _toStake(pot, _sharesOf(pot, SELF));
-        if (selfStake < minStake) {
+        if (selfStake < minStake()) {
             _known(id);
-            revert Staking_BelowMinimum(selfStake, minStake);
+            revert Staking_BelowMinimum(selfStake, minStake());
         }
         shares = _enter(pot, msg.sender, amount);
         if (shares < minShares) revert Staking_TooFewShares(shares, minShares);
@@ -541,24 +535,24 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     function _enter(Pot storage pot, address account, uint128 amount) private returns (uint128 shares) {
         if (amount == 0) revert Staking_ZeroAmount();
         uint256 stake = uint256(pot.stake) + amount;
-        if (stake > maxStake) revert Staking_AboveMaximum(stake, maxStake);
+        if (stake > maxStake()) revert Staking_AboveMaximum(stake, maxStake());
         shares = _toShares(pot, amount);
         if (shares == 0) revert Staking_ZeroAmount();
         _note(pot, account);
-        uint64 from = period;
+        uint64 from = _period;
         (pot.stake, pot.shares, pot.sharesFrom) = (stake.toUint88(), (uint256(pot.shares) + shares).toUint104(), uint256(from).toUint24());
         pot.joined[from] += shares;
         pot.positions[account].enter(shares, from);
     }
 
     function _exit(uint64 id, bool self, uint128 amount) private returns (uint64 exitId) {
-        exitId = ++exitCount;
+        exitId = ++_exitCount;
         _leave(id, self, amount, exitId);
-        _totalStake -= amount;
-        _totalUnbonding += amount;
+        _totalStake -= uint104(amount);
+        _totalUnbonding += uint104(amount);
         Pot storage pot = _pots[id];
         uint128 accountShares = pot.positions[self ? SELF : msg.sender].value();
-        emit ExitRequested(exitId, id, msg.sender, self, amount, previewExit(), accountShares, pot.stake, pot.shares, period);
+        emit ExitRequested(exitId, id, msg.sender, self, amount, previewExit(), accountShares, pot.stake, pot.shares, _period);
     }
 
     /// @dev Takes stake out of the caller's position, the oldest first, rounding shares up, and keeps it slashable under `key`.
@@ -581,7 +575,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         _leavings[key] = Leaving({
             account: msg.sender,
             readyAt: uint40(previewExit()),
-            period: uint24(period),
+            period: uint24(_period),
             slashCount: pot.slashCount,
             self: self,
             arrived: arrived,
@@ -607,8 +601,8 @@ contract Staking is IStaking, ReentrancyGuardTransient {
             pot.joined[lots[i].from] -= lots[i].shares;
         }
         since = lots.length == 1 ? uint24(lots[0].from) : SEVERAL;
-        trace.leave(shares, period);
-        (pot.shares, pot.sharesFrom) = (pot.shares - shares, uint24(period));
+        trace.leave(shares, _period);
+        (pot.shares, pot.sharesFrom) = (pot.shares - shares, uint24(_period));
     }
 
     /// @dev What is left of stake that left a position after the slashes that reach it: those of snapshots that held it. Each part loses in
@@ -650,7 +644,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
 
     function _tell(uint64 id, address account) private {
         Pot storage pot = _pots[id];
-        emit PositionChanged(id, account, pot.positions[account].value(), pot.stake, pot.shares, period);
+        emit PositionChanged(id, account, pot.positions[account].value(), pot.stake, pot.shares, _period);
     }
 
     /// @dev Stake that came by a switch moves on only when no slash of the old sequencer can reach it any more.
@@ -721,9 +715,14 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         return tail.length == 0 ? trace.value() : tail[tail.length - 1].entered - trace.left;
     }
 
+    function _setEntry(uint128 least, uint128 most, bool paused) private {
+        (_minStake, _maxStake, entryPaused) = (uint40(least / STAKE_UNIT), uint40(most / STAKE_UNIT), paused);
+        emit EntrySet(least, most, paused);
+    }
+
     /// @dev The commission of the next snapshot: a rise counts one period after the one it was announced in.
     function _commission(Pot storage pot) private view returns (uint16) {
-        return period > pot.commissionRaisedIn ? pot.commission : pot.formerCommission;
+        return _period > pot.commissionRaisedIn ? pot.commission : pot.formerCommission;
     }
 
     /// @dev What shares are worth now, rounded down.
@@ -739,7 +738,9 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     /// @dev Takes tokens from the caller; a token that keeps a part of them is refused. The last step of every entry: all state is written
     /// before, so the guard has to keep only the two balances from meeting another entry's.
     function _pull(uint128 amount) private nonReentrant {
-        _totalStake += amount;
+        if (entryPaused) revert Staking_EntryPaused();
+        // At most the maximum stake was entered: it fits.
+        _totalStake += uint104(amount);
         uint256 before = IERC20(token).balanceOf(address(this));
         IERC20(token).safeTransferFrom(msg.sender, address(this), amount);
         uint256 moved = IERC20(token).balanceOf(address(this)) - before;

@@ -130,6 +130,8 @@ interface IStaking {
     /// @notice The Slasher took slashed tokens out.
     /// @param totalSlashed Slashed token wei still here.
     event SlashedReleased(address indexed receiver, uint256 amount, uint256 totalSlashed);
+    /// @notice The rules of entry changed (token wei).
+    event EntrySet(uint128 minStake, uint128 maxStake, bool paused);
     /// @notice A snapshot was taken: later share changes belong to `period`.
     event Rolled(uint64 indexed period);
 
@@ -137,6 +139,10 @@ interface IStaking {
     error Staking_NotOwner(uint64 id, address owner, address caller);
     /// @notice The caller is not the SequencerPool.
     error Staking_NotPool(address pool, address caller);
+    /// @notice The caller is not Parameters.
+    error Staking_NotParameters(address parameters, address caller);
+    /// @notice The guardian stopped entries.
+    error Staking_EntryPaused();
     /// @notice The caller is not the Slasher.
     error Staking_NotSlasher(address slasher, address caller);
     /// @notice A slash of nothing, or of more than any offence costs (basis points).
@@ -244,6 +250,12 @@ interface IStaking {
     /// @notice Takes over a sequencer. Only the account its owner named. Keys, seat, stake, commission and exits under way stay as they are.
     function acceptOwner(uint64 id) external;
 
+    /// @notice Sets the rules of entry. Only Parameters, which checks their bounds.
+    /// @param least Least self-stake (token wei, a multiple of 1e15).
+    /// @param most Most stake of one sequencer (likewise). Stake above it stays.
+    /// @param paused Whether no new stake is taken.
+    function setEntry(uint128 least, uint128 most, bool paused) external;
+
     /// @notice Dates all later changes by the next period. Only the SequencerPool, which just took snapshot `period() - 1` after the call.
     /// @return snapshot The period that ends: the id of the snapshot being taken.
     function roll() external returns (uint64 snapshot);
@@ -252,26 +264,10 @@ interface IStaking {
     function sequencer(uint64 id) external view returns (Sequencer memory);
     /// @notice Owner of a sequencer (zero if there is none).
     function ownerOf(uint64 id) external view returns (address);
-    /// @notice At most `limit` sequencers from id `startId` on: entry i is sequencer `startId` + i (0 reads as 1).
-    function sequencers(uint64 startId, uint256 limit) external view returns (Sequencer[] memory list);
     /// @notice The account that may accept the sequencer (zero if none).
     function proposedOwnerOf(uint64 id) external view returns (address);
-    /// @notice Token wei that still fit under the sequencer's cap.
-    function room(uint64 id) external view returns (uint128);
-    /// @notice Shares that `amount` token wei buy now.
-    function previewEntry(uint64 id, uint128 amount) external view returns (uint128 shares);
-    /// @notice Token wei that `shares` are worth now.
-    function previewStake(uint64 id, uint128 shares) external view returns (uint128);
     /// @notice Earliest time (seconds) at which an exit requested now is paid.
     function previewExit() external view returns (uint64 readyAt);
-    /// @notice The unpaid exits of `account` among at most `limit` exit ids from `startId` on (0 reads as 1).
-    /// @return exitIds Their ids, ascending.
-    /// @return list The exits themselves.
-    /// @return nextId Where to go on: the end is reached when it is `exitCount() + 1`.
-    function exitsOf(address account, uint64 startId, uint64 limit)
-        external
-        view
-        returns (uint64[] memory exitIds, Exit[] memory list, uint64 nextId);
     /// @notice Number of sequencers ever created: ids run from 1 to this.
     function sequencerCount() external view returns (uint64);
     /// @notice Token wei that `account` has bonded behind `id` (the zero account: the owner's self-stake).
@@ -302,6 +298,12 @@ interface IStaking {
     function totalStake() external view returns (uint256);
     /// @notice All token wei on the way out, before what slashes will take of it.
     function totalUnbonding() external view returns (uint256);
+    /// @notice Least self-stake of a sequencer that enters or takes delegations (token wei).
+    function minStake() external view returns (uint128);
+    /// @notice Most stake of one sequencer (token wei).
+    function maxStake() external view returns (uint128);
+    /// @notice Whether new stake is refused for now. Exits, switches, claims and slashes go on.
+    function entryPaused() external view returns (bool);
     /// @notice The stake token.
     function token() external view returns (address);
 }

@@ -3,10 +3,11 @@ pragma solidity 0.8.37;
 
 import {IBatchInbox} from "../../src/interfaces/IBatchInbox.sol";
 import {IParameters} from "../../src/interfaces/IParameters.sol";
+import {ISlasher} from "../../src/interfaces/ISlasher.sol";
 import {IStaking} from "../../src/interfaces/IStaking.sol";
 import {Certificates} from "../../src/libraries/Certificates.sol";
 import {Snapshots} from "../../src/libraries/Snapshots.sol";
-import {World} from "../helpers/World.sol";
+import {Evidence} from "../helpers/Evidence.sol";
 
 /// @notice Reads a stored snapshot and verifies a certificate: what `post` spends on it, and nothing else.
 contract Verifier {
@@ -19,7 +20,7 @@ contract Verifier {
 
 /// @notice Gas figures, committed in snapshots/. Every call is a transaction of its own, so storage and accounts are cold.
 /// forge-config: default.isolate = true
-contract GasTest is World {
+contract GasTest is Evidence {
     /// @dev The calldata lane, with one word of data: an isolated call cannot carry blobs.
     function _encoding() internal pure override returns (bytes32 dataHash, bytes memory data) {
         data = abi.encode(keccak256("data"));
@@ -180,6 +181,25 @@ contract GasTest is World {
         vm.prank(slasher);
         staking.slash(1, 1, 500);
         vm.snapshotGasLastCall("staking", "slash, 100 periods later");
+    }
+
+    /// Evidence, slash of a first offender two snapshots later, jail out of a set of 48, bounty: all in one transaction.
+    function test_an_equivocation_slash_costs_at_most_400000() public {
+        _start(48);
+        // Some stake is on its way out, as on any chain that has run for a while.
+        vm.prank(owner(2));
+        staking.requestSelfExit(2, 1e18);
+        _advance(10);
+        _snapshot();
+        _advance(10);
+        _snapshot();
+        ISlasher.Votes memory votes = _votes(24, ISlasher.Kind.Finalize, 0);
+        slashing.slashVotes(keysOf(24).blsKey, votes, makeAddr("reporter"));
+        assertLe(vm.snapshotGasLastCall("slasher", "votes, 48 members"), 400_000);
+        _advance(3);
+        (ISlasher.Attestation memory a, ISlasher.Attestation memory b) = _attestations(25);
+        slashing.slashBatches(keysOf(25).blsKey, a, b, makeAddr("reporter"));
+        assertLe(vm.snapshotGasLastCall("slasher", "batches, 48 members"), 400_000);
     }
 
     function test_entry_by_permit() public {

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {BatonToken} from "../../src/BatonToken.sol";
+import {Lens} from "../../src/Lens.sol";
 import {RevenueShare} from "../../src/RevenueShare.sol";
 import {SequencerPool} from "../../src/SequencerPool.sol";
 import {Staking} from "../../src/Staking.sol";
@@ -40,8 +41,8 @@ contract MoneyHandler is World {
         return address(uint160(0xacc0 + i % ACCOUNTS));
     }
 
-    function system() external view returns (Staking, SequencerPool, RevenueShare, BatonToken) {
-        return (staking, pool, revenue, token);
+    function system() external view returns (Staking, SequencerPool, RevenueShare, BatonToken, Lens) {
+        return (staking, pool, revenue, token, lens);
     }
 
     function delegate(uint256 who, uint256 to, uint256 amount) external {
@@ -103,7 +104,7 @@ contract MoneyHandler is World {
         // An account that owes more than it holds stays where it is.
         if (_owes(from, mover) || _owes(to, mover) || staking.sequencer(to).selfStake < 20_000e18) return;
         uint128 most = staking.stakeOf(from, mover);
-        if (most > staking.room(to)) most = staking.room(to);
+        if (most > lens.room(to)) most = lens.room(to);
         if (most == 0) return;
         uint128 value = uint128(bound(amount, 1, most));
         vm.prank(mover);
@@ -233,7 +234,7 @@ contract MoneyInvariants is World {
 
     function setUp() public override {
         handler = new MoneyHandler();
-        (staking, pool, revenue, token) = handler.system();
+        (staking, pool, revenue, token, lens) = handler.system();
         targetContract(address(handler));
         bytes4[] memory excluded = new bytes4[](1);
         excluded[0] = World.setUp.selector;
@@ -278,7 +279,7 @@ contract MoneyInvariants is World {
             for (uint64 id = 1; id <= SEQUENCERS; ++id) {
                 worth += staking.stakeOf(id, who);
             }
-            (, IStaking.Exit[] memory list,) = staking.exitsOf(who, 1, type(uint64).max);
+            (, IStaking.Exit[] memory list,) = lens.exitsOf(who, 1, type(uint64).max);
             for (uint256 k = 0; k < list.length; ++k) {
                 worth += list[k].amount;
             }

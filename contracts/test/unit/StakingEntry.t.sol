@@ -89,26 +89,26 @@ contract StakingEntryTest is World {
     }
 
     function testFuzz_previews_say_what_happens(uint128 amount) public {
-        amount = uint128(bound(amount, 1, staking.room(id)));
-        uint128 shares = staking.previewEntry(id, amount);
+        amount = uint128(bound(amount, 1, lens.room(id)));
+        uint128 shares = lens.previewEntry(id, amount);
         uint64 readyAt = staking.previewExit();
-        uint128 room = staking.room(id);
+        uint128 room = lens.room(id);
         vm.startPrank(alice);
         token.approve(address(staking), type(uint256).max);
         assertEq(staking.delegate(id, amount), shares);
-        assertEq(staking.room(id), room - amount);
-        assertEq(staking.previewStake(id, shares), staking.stakeOf(id, alice));
+        assertEq(lens.room(id), room - amount);
+        assertEq(lens.previewStake(id, shares), staking.stakeOf(id, alice));
         assertEq(staking.exits(staking.requestExit(id, amount)).readyAt, readyAt);
     }
 
     function test_previews_of_no_sequencer_revert() public {
         bytes memory unknown = abi.encodeWithSelector(IStaking.Staking_UnknownSequencer.selector, 9);
         vm.expectRevert(unknown);
-        staking.room(9);
+        lens.room(9);
         vm.expectRevert(unknown);
-        staking.previewEntry(9, 1);
+        lens.previewEntry(9, 1);
         vm.expectRevert(unknown);
-        staking.previewStake(9, 1);
+        lens.previewStake(9, 1);
     }
 
     // -- lists
@@ -116,13 +116,13 @@ contract StakingEntryTest is World {
     function test_sequencers_are_listed_whole_and_in_pages() public {
         _bond(50_000e18, 2_000);
         _bond(60_000e18, 3_000);
-        assertEq(staking.sequencers(0, 10).length, 3);
-        IStaking.Sequencer[] memory page = staking.sequencers(2, 1);
+        assertEq(lens.sequencers(0, 10).length, 3);
+        IStaking.Sequencer[] memory page = lens.sequencers(2, 1);
         assertEq(page.length, 1);
         assertEq(abi.encode(page[0]), abi.encode(staking.sequencer(2)));
-        assertEq(staking.sequencers(3, 5)[0].stake, 60_000e18);
-        assertEq(staking.sequencers(4, 5).length, 0);
-        assertEq(staking.sequencers(type(uint64).max, type(uint256).max).length, 0);
+        assertEq(lens.sequencers(3, 5)[0].stake, 60_000e18);
+        assertEq(lens.sequencers(4, 5).length, 0);
+        assertEq(lens.sequencers(type(uint64).max, type(uint256).max).length, 0);
     }
 
     function test_an_accounts_exits_are_listed_whole_and_in_pages() public {
@@ -137,20 +137,20 @@ contract StakingEntryTest is World {
         staking.requestExit(id, 2e18);
         staking.requestExit(id, 3e18);
         vm.stopPrank();
-        (uint64[] memory ids, IStaking.Exit[] memory list, uint64 next_) = staking.exitsOf(alice, 0, 3);
+        (uint64[] memory ids, IStaking.Exit[] memory list, uint64 next_) = lens.exitsOf(alice, 0, 3);
         assertEq(ids.length, 2);
         assertEq(ids[1], 3);
         assertEq(abi.encode(list[1]), abi.encode(staking.exits(3)));
         assertEq(next_, 4);
-        (ids, list, next_) = staking.exitsOf(alice, next_, type(uint64).max);
+        (ids, list, next_) = lens.exitsOf(alice, next_, type(uint64).max);
         assertEq(ids.length, 1);
         assertEq(list[0].amount, 3e18);
         assertEq(next_, 5);
         skip(240);
         staking.finishExit(1);
-        (ids,,) = staking.exitsOf(alice, 1, 100);
+        (ids,,) = lens.exitsOf(alice, 1, 100);
         assertEq(ids.length, 2, "a paid exit is gone");
-        (ids,, next_) = staking.exitsOf(alice, 5, 100);
+        (ids,, next_) = lens.exitsOf(alice, 5, 100);
         assertEq(ids.length, 0);
         assertEq(next_, 5);
     }

@@ -206,7 +206,7 @@ contract StakingSlashTest is World {
         vm.prank(owner(id));
         staking.topUp(id, 15_000e18);
         assertApproxEqAbs(staking.sequencer(id).selfStake, 25_000e18, 1);
-        assertApproxEqAbs(staking.previewEntry(id, 1e18), 4e24, 1e6, "a share costs a quarter");
+        assertApproxEqAbs(lens.previewEntry(id, 1e18), 4e24, 1e6, "a share costs a quarter");
         _delegate(alice, 10e18);
         assertApproxEqAbs(staking.stakeOf(id, alice), 10e18, 1);
         _roll();
@@ -473,8 +473,8 @@ contract StakingSlashModelTest is World {
     }
 
     function _enter(uint256 who, uint256 random) private {
-        if (who == 0 || staking.room(id) < 1e18 || staking.sequencer(id).selfStake < 20_000e18) return;
-        uint128 amount = uint128(bound(random, 1e18, staking.room(id)));
+        if (who == 0 || lens.room(id) < 1e18 || staking.sequencer(id).selfStake < 20_000e18) return;
+        uint128 amount = uint128(bound(random, 1e18, lens.room(id)));
         vm.prank(_account(who));
         staking.delegate(id, amount);
         pieces[who].push(Piece(staking.period(), type(uint64).max, 0, amount));
