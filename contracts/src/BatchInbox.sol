@@ -62,14 +62,10 @@ contract BatchInbox is IBatchInbox {
     uint64 public immutable certificateLife;
     /// @notice Seconds between two L1 blocks, as expected.
     uint64 public immutable l1BlockTime;
-    /// @notice Most wei per gas repaid above the base fee.
-    uint128 public immutable tipCap;
-    /// @notice Most wei repaid for a batch.
-    uint128 public immutable repayCap;
 
     // -- Storage
 
-    /// @dev Two slots: what the next batch depends on.
+    /// @dev Three slots: what the next batch depends on, and what its poster is repaid at most.
     struct Head {
         uint64 index;
         uint64 epoch;
@@ -82,14 +78,18 @@ contract BatchInbox is IBatchInbox {
         uint48 acceptedAt;
         uint16 batchesInEpoch;
         uint64 deposits;
+        uint64 tipCap;
+        uint96 repayCap;
     }
 
-    /// @dev One slot.
+    /// @dev Two slots; the second, and the last three fields of the first, are of the closing batch.
     struct Row {
         uint64 firstHeight;
-        uint64 snapshot;
-        uint64 closingOrigin;
-        uint64 closingBatch;
+        uint48 snapshot;
+        uint48 closingOrigin;
+        uint48 closingBatch;
+        uint48 terms;
+        bytes32 performance;
     }
 
     Head private _head;
@@ -108,7 +108,7 @@ contract BatchInbox is IBatchInbox {
         (parameters, pool, portal, revenue) = (chainParameters, sequencerPool, portalContract, revenueShare);
         (epochBlocks, termViews, originDepth, maxOriginLag) = (v.l2.epochBlocks, v.l2.termViews, v.l2.originDepth, v.l2.maxOriginLag);
         (postGrace, certificateLife, l1BlockTime) = (v.posting.postGrace, v.stakes.certificateLife, v.l2.l1BlockTime);
-        (tipCap, repayCap) = (v.money.tipCap, v.money.repayCap);
+        _setRepayment(v.money.tipCap, v.money.repayCap);
     }
 
     // -- Genesis
@@ -162,7 +162,30 @@ contract BatchInbox is IBatchInbox {
         revenue.addDebt(core.index, msg.sender, _repayment(core.closing ? members : 0, blobHashes.length));
     }
 
+    // -- Parameters
+
+    /// @inheritdoc IBatchInbox
+    function setRepayment(uint128 newTipCap, uint128 newRepayCap) external {
+        if (msg.sender != address(parameters)) revert BatchInbox_NotParameters(address(parameters), msg.sender);
+        _setRepayment(newTipCap, newRepayCap);
+    }
+
     // -- Views
+
+    /// @inheritdoc IBatchInbox
+    function tipCap() external view returns (uint128) {
+        return _head.tipCap;
+    }
+
+    /// @inheritdoc IBatchInbox
+    function repayCap() external view returns (uint128) {
+        return _head.repayCap;
+    }
+
+    /// @inheritdoc IBatchInbox
+    function runningEpoch() external view returns (uint64) {
+        return _head.epoch;
+    }
 
     /// @inheritdoc IBatchInbox
     function anchor() external view returns (Anchor memory) {
@@ -207,6 +230,11 @@ contract BatchInbox is IBatchInbox {
     }
 
     /// @inheritdoc IBatchInbox
+    function closings(uint64 epoch) external view returns (uint64 terms, bytes32 performance) {
+        return (_epochs[epoch].terms, _epochs[epoch].performance);
+    }
+
+    /// @inheritdoc IBatchInbox
     function isEpochOpen(uint64 epoch) external view returns (bool) {
         return _started && epoch <= _head.epoch;
     }
@@ -248,7 +276,7 @@ contract BatchInbox is IBatchInbox {
         uint64 last = _epochs[head.epoch].firstHeight + epochBlocks - 1;
         _within("lastHeight", core.lastHeight, core.firstHeight, last);
         _equal("closing", core.closing ? 1 : 0, core.lastHeight == last ? 1 : 0);
-        _within("lastView", core.lastView, 1, type(uint64).max);
+        _within("lastView", core.lastView, 1, type(uint48).max);
         _within("lastTimestamp", core.lastTimestamp, head.lastTimestamp, type(uint48).max);
         _within("originNumber", core.originNumber, head.originNumber, block.number - 1);
     }
@@ -305,8 +333,7 @@ contract BatchInbox is IBatchInbox {
 
     /// @dev The leader of the last view at once, the next member after a grace, anyone after two.
     function _checkDuty(Core calldata core, Head memory head, bytes memory snapshot, bytes32 seed) private {
-        uint64 term = (core.lastView - 1) / termViews + 1;
-        uint256 leader = Snapshots.leader(snapshot, seed, core.epoch, term);
+        uint256 leader = Snapshots.leader(snapshot, seed, core.epoch, _termOf(core.lastView));
         if (Cards.operator(Snapshots.cardOf(snapshot, leader)) == msg.sender) return;
         uint256 from = core.originNumber + originDepth;
         if (head.acceptedBlock > from) from = head.acceptedBlock;
@@ -360,8 +387,10 @@ contract BatchInbox is IBatchInbox {
     /// @dev Writes the epoch table, moves the fees and splits them.
     function _close(Core calldata core, bytes calldata performance, uint64 batches, uint256 members) private {
         Row storage row = _epochs[core.epoch];
-        (row.closingOrigin, row.closingBatch) = (core.originNumber, core.index);
-        _epochs[core.epoch + 1] = Row(core.lastHeight + 1, core.nextSnapshot, 0, 0);
+        (row.closingOrigin, row.closingBatch) = (uint48(core.originNumber), uint48(core.index));
+        (row.terms, row.performance) = (uint48(_termOf(core.lastView)), core.performance);
+        Row storage opened = _epochs[core.epoch + 1];
+        (opened.firstHeight, opened.snapshot) = (core.lastHeight + 1, uint48(core.nextSnapshot));
         emit EpochOpened(core.epoch + 1, core.nextSnapshot, core.lastHeight + 1);
         if (core.fees > 0) portal.payFees(core.fees);
         revenue.close(core.epoch, core.snapshot, core.fees, performance, batches, _signed.read(members, batches));
@@ -369,14 +398,23 @@ contract BatchInbox is IBatchInbox {
 
     /// @dev A fixed formula, so that nobody gains by wasting gas.
     function _repayment(uint256 closingMembers, uint256 blobs) private view returns (uint256) {
-        uint256 price = block.basefee + tipCap;
+        uint256 price = block.basefee + _head.tipCap;
         if (tx.gasprice < price) price = tx.gasprice;
         uint256 gas = REPAY_GAS + closingMembers * REPAY_GAS_PER_MEMBER + msg.data.length * REPAY_GAS_PER_BYTE;
         uint256 amount = gas * price + blobs * BLOB_GAS * block.blobbasefee;
-        return amount < repayCap ? amount : repayCap;
+        uint256 cap = _head.repayCap;
+        return amount < cap ? amount : cap;
+    }
+
+    function _setRepayment(uint128 newTipCap, uint128 newRepayCap) private {
+        (_head.tipCap, _head.repayCap) = (uint64(newTipCap), uint96(newRepayCap));
     }
 
     // -- Helpers
+
+    function _termOf(uint64 viewNumber) private view returns (uint64) {
+        return (viewNumber - 1) / termViews + 1;
+    }
 
     function _equal(string memory field, uint256 actual, uint256 expected) private pure {
         if (actual != expected) revert BatchInbox_WrongField(field, actual, expected);

@@ -37,10 +37,8 @@ contract RevenueShare is IRevenueShare {
     ISequencerPool public immutable pool;
     /// @notice Receives the treasury's share.
     address public immutable treasury;
-    /// @notice The treasury's share in basis points.
-    uint16 public immutable treasuryBps;
-    /// @notice The producers' share of the rest in basis points.
-    uint16 public immutable producersBps;
+    /// @notice Read for the shares of treasury and producers.
+    IParameters public immutable parameters;
 
     // -- Storage
 
@@ -68,18 +66,16 @@ contract RevenueShare is IRevenueShare {
     mapping(uint64 id => Checkpoints.Trace208) private _boundaries;
     mapping(uint64 id => mapping(address account => Cursor)) private _cursors;
 
-    /// @param parameters The chain's parameters.
+    /// @param chainParameters The chain's parameters.
     constructor(
-        IParameters parameters,
+        IParameters chainParameters,
         IStaking stakingContract,
         ISequencerPool sequencerPool,
         address batchInbox,
         address portalContract,
         address treasuryAccount
     ) {
-        IParameters.Values memory v = parameters.values();
-        (treasuryBps, producersBps) = (v.money.treasuryBps, v.money.producersBps);
-        (staking, pool) = (stakingContract, sequencerPool);
+        (parameters, staking, pool) = (chainParameters, stakingContract, sequencerPool);
         (inbox, portal, treasury) = (batchInbox, portalContract, treasuryAccount);
     }
 
@@ -117,7 +113,7 @@ contract RevenueShare is IRevenueShare {
         uint256 paid = t.debts - t.debtsPaid;
         if (paid > available) paid = available;
         available -= paid;
-        uint256 toTreasury = available * treasuryBps / BPS;
+        uint256 toTreasury = available * parameters.money().treasuryBps / BPS;
         available -= toTreasury;
 
         (uint256 producers, uint256 attesters) = _credit(epoch, snapshot, available, performance, batches, signed);
@@ -248,7 +244,7 @@ contract RevenueShare is IRevenueShare {
         uint256 length = Snapshots.count(data);
         if (performance.length != length * 8) revert RevenueShare_WrongPerformance(performance.length, length * 8);
         s.totalStake = Snapshots.totalStake(data);
-        s.toProducers = available * producersBps / BPS;
+        s.toProducers = available * parameters.money().producersBps / BPS;
         s.toAttesters = available - s.toProducers;
         for (uint256 i = 0; i < length; ++i) {
             s.blocks += _blocksLed(performance, i);

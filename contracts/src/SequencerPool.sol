@@ -22,6 +22,12 @@ contract SequencerPool is ISequencerPool {
     uint64 public constant HISTORY = 8_191;
     /// @notice Stake a candidate needs to take a seat in a full set, in percent of the lowest member's.
     uint256 public constant REPLACE_PERCENT = 105;
+    /// @notice Epochs between the declaration of downtime and its begin.
+    uint64 public constant DOWNTIME_NOTICE = 2;
+    /// @notice Most epochs of a downtime.
+    uint64 public constant DOWNTIME_LONGEST = 24;
+    /// @notice Least epochs between the beginnings of two downtimes.
+    uint64 public constant DOWNTIME_INTERVAL = 168;
     bytes private constant POP_NAMESPACE = "BATON_POP";
     bytes private constant READY_NAMESPACE = "BATON_READY";
 
@@ -29,23 +35,24 @@ contract SequencerPool is ISequencerPool {
     IStaking public immutable staking;
     /// @notice The inbox, whose anchors and epochs are read.
     IBatchInbox public immutable inbox;
-    /// @notice Least self-stake of a member (token wei).
-    uint128 public immutable minStake;
-    /// @notice Least L1 blocks between two snapshots.
-    uint64 public immutable snapshotInterval;
-    /// @notice L1 blocks for which a readiness proof holds.
-    uint64 public immutable readinessWindow;
-    /// @notice Most members.
-    uint64 public immutable maxMembers;
+    /// @notice The only account that jails.
+    address public immutable slasher;
+    /// @notice Rules of admission and snapshots.
+    IParameters public immutable parameters;
 
     // -- Storage
 
-    /// @dev One slot.
+    /// @dev Two slots. The second: declared downtime in epochs [awayFrom, awayTo); where an active one stands in the active set, and the
+    /// first snapshot that could hold it.
     struct Seat {
         address card;
         uint48 jailedUntil;
         uint32 nonce;
         Status status;
+        uint64 awayFrom;
+        uint64 awayTo;
+        uint64 enteredIn;
+        uint8 place;
     }
 
     /// @dev One slot and a seed.
@@ -66,14 +73,12 @@ contract SequencerPool is ISequencerPool {
     /// @dev keccak256(kind, value) of identities, operators, BLS keys (for ever) and endpoints (while in use), to the sequencer's id.
     mapping(bytes32 => uint64) private _users;
 
-    /// @param parameters The chain's parameters.
+    /// @param chainParameters The chain's parameters.
     /// @param stakingContract Custody of stake.
     /// @param batchInbox The inbox (its address may be known before its code).
-    constructor(IParameters parameters, IStaking stakingContract, IBatchInbox batchInbox) {
-        IParameters.Values memory v = parameters.values();
-        (minStake, snapshotInterval, readinessWindow, maxMembers) =
-        (v.stakes.minStake, v.stakes.snapshotInterval, v.stakes.readinessWindow, v.stakes.maxMembers);
-        (staking, inbox) = (stakingContract, batchInbox);
+    /// @param slasherContract The Slasher (likewise; the zero account: nobody jails).
+    constructor(IParameters chainParameters, IStaking stakingContract, IBatchInbox batchInbox, address slasherContract) {
+        (parameters, staking, inbox, slasher) = (chainParameters, stakingContract, batchInbox, slasherContract);
     }
 
     // -- Registration
@@ -111,28 +116,50 @@ contract SequencerPool is ISequencerPool {
         Seat storage seat = _seats[id];
         bool released = seat.status == Status.Jailed && block.timestamp >= seat.jailedUntil;
         if (seat.status != Status.Registered && !released) revert SequencerPool_WrongStatus(id, seat.status);
-        if (l1Number + readinessWindow < block.number) {
-            revert SequencerPool_StaleReadiness(l1Number, block.number, readinessWindow);
-        }
+        IParameters.Stakes memory rules = parameters.stakes();
         bytes32 l1Hash = Blockhash.blockHash(l1Number);
-        if (l1Hash == 0) revert SequencerPool_StaleReadiness(l1Number, block.number, readinessWindow);
+        if (l1Hash == 0 || l1Number + rules.readinessWindow < block.number) {
+            revert SequencerPool_StaleReadiness(l1Number, block.number, rules.readinessWindow);
+        }
         if (!inbox.isRecentAnchor(anchor)) revert SequencerPool_UnknownAnchor(anchor);
         bytes memory message = readinessMessage(id, l1Number, l1Hash, anchor);
         if (!Bls.verify(message, Bls.DST, Cards.blsKey(seat.card), signature)) revert SequencerPool_BadReadiness(id);
 
         IStaking.Sequencer memory s = staking.sequencer(id);
-        if (s.selfStake < minStake) revert SequencerPool_InsufficientStake(id, s.selfStake, minStake);
-        if (_active.length >= maxMembers) _yieldLowest(s.stake);
+        if (s.selfStake < rules.minStake) revert SequencerPool_InsufficientStake(id, s.selfStake, rules.minStake);
+        (uint256 newcomers, uint256 limit) = churn();
+        if (newcomers >= limit) revert SequencerPool_TooManyEntries(newcomers, limit);
+        if (_active.length >= rules.maxMembers) _yieldLowest(s.stake, rules.maxStake);
         _enter(id, seat);
     }
 
     /// @inheritdoc ISequencerPool
     function deactivate(uint64 id) external {
         _onlyOwner(id);
-        for (uint256 i = 0; i < _active.length; ++i) {
-            if (_active[i] == id) return _leave(i, DeactivationReason.Owner);
+        if (_seats[id].status != Status.Active) revert SequencerPool_WrongStatus(id, _seats[id].status);
+        _leave(_seats[id].place, DeactivationReason.Owner);
+    }
+
+    /// @inheritdoc ISequencerPool
+    function declareDowntime(uint64 id, uint64 from, uint64 to) external {
+        _onlyOwner(id);
+        uint64 earliest = inbox.runningEpoch() + DOWNTIME_NOTICE;
+        Seat storage seat = _seats[id];
+        if (seat.awayTo != 0 && seat.awayFrom + DOWNTIME_INTERVAL > earliest) earliest = seat.awayFrom + DOWNTIME_INTERVAL;
+        if (from < earliest || to <= from || to - from > DOWNTIME_LONGEST) {
+            revert SequencerPool_DowntimeOutOfBounds(from, to, earliest, DOWNTIME_LONGEST);
         }
-        revert SequencerPool_WrongStatus(id, _seats[id].status);
+        (seat.awayFrom, seat.awayTo) = (from, to);
+        emit DowntimeDeclared(id, from, to);
+    }
+
+    /// @inheritdoc ISequencerPool
+    function jail(uint64 id, uint64 until) external {
+        if (msg.sender != slasher) revert SequencerPool_NotSlasher(slasher, msg.sender);
+        Seat storage seat = _seats[id];
+        if (seat.status == Status.Active) _leave(seat.place, DeactivationReason.Jail);
+        (seat.status, seat.jailedUntil) = (Status.Jailed, uint48(until));
+        emit Jailed(id, until);
     }
 
     // -- Snapshots
@@ -153,12 +180,13 @@ contract SequencerPool is ISequencerPool {
     function takeGenesisSnapshot(uint64[] calldata members) external {
         if (msg.sender != address(inbox)) revert SequencerPool_NotInbox(address(inbox), msg.sender);
         if (snapshotCount != 0) revert SequencerPool_Genesis(true);
-        if (members.length > maxMembers) revert SequencerPool_SetFull(members.length, maxMembers);
+        IParameters.Stakes memory rules = parameters.stakes();
+        if (members.length > rules.maxMembers) revert SequencerPool_SetFull(members.length, rules.maxMembers);
         for (uint256 i = 0; i < members.length; ++i) {
             Seat storage seat = _seats[members[i]];
             if (seat.status != Status.Registered) revert SequencerPool_WrongStatus(members[i], seat.status);
             uint256 selfStake = staking.sequencer(members[i]).selfStake;
-            if (selfStake < minStake) revert SequencerPool_InsufficientStake(members[i], selfStake, minStake);
+            if (selfStake < rules.minStake) revert SequencerPool_InsufficientStake(members[i], selfStake, rules.minStake);
             _enter(members[i], seat);
         }
         _seal(_take(), uint64(block.number), bytes32(block.prevrandao));
@@ -228,7 +256,7 @@ contract SequencerPool is ISequencerPool {
 
     /// @inheritdoc ISequencerPool
     function nextSnapshotBlock() public view returns (uint64) {
-        return snapshotCount == 0 ? 0 : _snapshots[snapshotCount - 1].takenBlock + snapshotInterval;
+        return snapshotCount == 0 ? 0 : _snapshots[snapshotCount - 1].takenBlock + parameters.stakes().snapshotInterval;
     }
 
     /// @inheritdoc ISequencerPool
@@ -245,6 +273,31 @@ contract SequencerPool is ISequencerPool {
         IBatchInbox.Epoch memory row = inbox.epochs(epoch);
         if (!inbox.isEpochOpen(epoch)) revert SequencerPool_UnknownSnapshot(row.snapshot);
         return leaderOf(row.snapshot, epoch, term);
+    }
+
+    /// @inheritdoc ISequencerPool
+    function churn() public view returns (uint256 newcomers, uint256 limit) {
+        uint64 serving = inbox.epochs(inbox.runningEpoch()).snapshot;
+        for (uint256 i = 0; i < _active.length; ++i) {
+            if (_seats[_active[i]].enteredIn > serving) ++newcomers;
+        }
+        limit = Snapshots.count(Snapshots.load(_snapshots[serving].code)) / 8;
+        if (limit == 0) limit = 1;
+    }
+
+    /// @inheritdoc ISequencerPool
+    function downtimeOf(uint64 id) external view returns (uint64 from, uint64 to) {
+        return (_seats[id].awayFrom, _seats[id].awayTo);
+    }
+
+    /// @inheritdoc ISequencerPool
+    function enteredIn(uint64 id) external view returns (uint64 period) {
+        return _seats[id].enteredIn;
+    }
+
+    /// @inheritdoc ISequencerPool
+    function sequencerOf(bytes calldata blsKey) external view returns (uint64 id) {
+        return _users[keccak256(abi.encode("blsKey", blsKey))];
     }
 
     /// @inheritdoc ISequencerPool
@@ -299,28 +352,36 @@ contract SequencerPool is ISequencerPool {
     }
 
     function _enter(uint64 id, Seat storage seat) private {
-        emit Activated(id, seat.nonce, staking.period());
+        uint64 period = staking.period();
+        emit Activated(id, seat.nonce, period);
         (seat.status, seat.nonce, seat.jailedUntil) = (Status.Active, seat.nonce + 1, 0);
+        (seat.enteredIn, seat.place) = (period, uint8(_active.length));
         _active.push(id);
     }
 
     /// @dev Takes number `i` out of the active set.
     function _leave(uint256 i, DeactivationReason reason) private {
         uint64 id = _active[i];
-        _active[i] = _active[_active.length - 1];
+        uint64 last = _active[_active.length - 1];
+        (_active[i], _seats[last].place) = (last, uint8(i));
         _active.pop();
         _seats[id].status = Status.Registered;
         emit Deactivated(id, reason, staking.period());
     }
 
-    /// @dev Makes room in a full set for a candidate with at least 5 % more stake than the lowest member.
-    function _yieldLowest(uint256 candidate) private {
-        (uint256 lowest, uint256 seat) = (type(uint256).max, 0);
+    /// @dev Makes room in a full set for a candidate with at least 5 % more stake than the lowest member, or with the most there can be. Of
+    /// equally low ones the longest-serving yields: among members at the cap too, so that full seats rotate.
+    function _yieldLowest(uint256 candidate, uint256 cap) private {
+        (uint256 lowest, uint256 seat, uint64 since) = (type(uint256).max, 0, 0);
         for (uint256 i = 0; i < _active.length; ++i) {
-            uint256 stake = staking.sequencer(_active[i]).stake;
-            if (stake < lowest) (lowest, seat) = (stake, i);
+            uint64 id = _active[i];
+            uint256 stake = staking.sequencer(id).stake;
+            if (stake > cap) stake = cap;
+            uint64 from = _seats[id].enteredIn;
+            if (stake < lowest || (stake == lowest && from < since)) (lowest, seat, since) = (stake, i, from);
         }
         uint256 needed = (lowest * REPLACE_PERCENT + 99) / 100;
+        if (needed > cap) needed = cap;
         if (candidate < needed) revert SequencerPool_SetFull(candidate, needed);
         _leave(seat, DeactivationReason.Replaced);
     }
@@ -335,12 +396,12 @@ contract SequencerPool is ISequencerPool {
 
     /// @dev Drops members below the minimum, orders the rest by identity, sums their keys and stake, and freezes all of it.
     function _take() private returns (uint64 id) {
+        uint256 minStake = staking.minStake();
         for (uint256 i = _active.length; i > 0; --i) {
             if (staking.sequencer(_active[i - 1]).selfStake < minStake) _leave(i - 1, DeactivationReason.Stake);
         }
         uint256 length = _active.length;
         if (length == 0) revert SequencerPool_EmptySet();
-        id = staking.roll();
         Snapshots.Member[] memory members = new Snapshots.Member[](length);
         bytes32[] memory identities = new bytes32[](length);
         for (uint256 i = 0; i < length; ++i) {
@@ -355,6 +416,8 @@ contract SequencerPool is ISequencerPool {
             identities[slot] = identity;
             members[slot] = Snapshots.Member(s.stake, s.shares, s.commission, card, sequencerId, s.sharesFrom);
         }
+        // Stakes and commissions were read as of this period; from here on changes belong to the next.
+        id = staking.roll();
         _freeze(id, members);
     }
 

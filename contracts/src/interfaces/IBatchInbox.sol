@@ -113,6 +113,8 @@ interface IBatchInbox {
 
     /// @notice The caller is not the deployer.
     error BatchInbox_NotDeployer(address deployer, address caller);
+    /// @notice The caller is not Parameters.
+    error BatchInbox_NotParameters(address parameters, address caller);
     /// @notice The chain has been started already, or not yet.
     error BatchInbox_Started(bool started);
     /// @notice The ether sent differs from the genesis supply.
@@ -155,6 +157,17 @@ interface IBatchInbox {
     /// @param data The encoded batch (calldata lane), or empty: then the transaction's blobs carry it.
     function post(Core calldata core, Certificate calldata certificate, bytes calldata performance, bytes calldata data) external;
 
+    /// @notice Sets what posters are repaid at most. Only Parameters, which checks the bounds.
+    /// @param newTipCap Wei per gas above the base fee.
+    /// @param newRepayCap Wei for a batch.
+    function setRepayment(uint128 newTipCap, uint128 newRepayCap) external;
+
+    /// @notice Most wei per gas repaid above the base fee.
+    function tipCap() external view returns (uint128);
+    /// @notice Most wei repaid for a batch.
+    function repayCap() external view returns (uint128);
+    /// @notice The running epoch: the one the next batch belongs to.
+    function runningEpoch() external view returns (uint64);
     /// @notice The last accepted batch.
     function anchor() external view returns (Anchor memory);
     /// @notice Core hash of an accepted batch, for the last 16.
@@ -163,6 +176,8 @@ interface IBatchInbox {
     function isRecentAnchor(bytes32 coreHash) external view returns (bool);
     /// @notice A row of the epoch table; all zero for an epoch not yet opened.
     function epochs(uint64 epoch) external view returns (Epoch memory);
+    /// @notice What was certified of an epoch that closed: how many terms it had, and the keccak256 of its performance bytes (else zero).
+    function closings(uint64 epoch) external view returns (uint64 terms, bytes32 performance);
     /// @notice Whether a row of the epoch table exists.
     function isEpochOpen(uint64 epoch) external view returns (bool);
     /// @notice The generation now: the number of recoveries.

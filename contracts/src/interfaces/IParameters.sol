@@ -3,7 +3,9 @@ pragma solidity 0.8.37;
 
 /// @title IParameters
 /// @notice Every chain parameter, checked against hard bounds when it is set, readable in one call.
-/// @dev The node reads `values()` once per deployment; the contracts copy what they need at construction.
+/// @dev What L2 blocks and running windows obey (`l2`, `posting`, the unbonding time and the certificates' life) is fixed for ever: nothing
+/// in mid-flight can change under anybody. The rest changes through an AccessManager, after its delay, inside the same bounds; contracts read
+/// it when they use it, or are told at once.
 interface IParameters {
     /// @notice What L2 blocks obey.
     struct Rules {
@@ -63,9 +65,9 @@ interface IParameters {
         uint64 unbonding;
         /// @dev Seconds after its taking for which a snapshot's certificates are accepted; below `unbonding`, so that no duty outlives its stake.
         uint64 certificateLife;
-        /// @dev Least self-stake of a member, in token wei.
+        /// @dev Least self-stake of a member, in token wei (a multiple of 1e15).
         uint128 minStake;
-        /// @dev Most stake (self and delegated) of one sequencer, in token wei.
+        /// @dev Most stake (self and delegated) of one sequencer, in token wei (a multiple of 1e15).
         uint128 maxStake;
     }
 
@@ -81,12 +83,25 @@ interface IParameters {
         uint128 repayCap;
     }
 
+    /// @notice What an offence costs.
+    struct Penalties {
+        /// @dev Share of the stake that a first offence takes, in basis points.
+        uint16 firstBps;
+        /// @dev Share that a repeated offence takes, in basis points.
+        uint16 repeatedBps;
+        /// @dev The reporter's share of what a slash takes at once, in basis points; the rest leaves circulation.
+        uint16 bountyBps;
+        /// @dev Seconds a jailed sequencer stays out of snapshots at least.
+        uint64 jailTime;
+    }
+
     /// @notice The parameters of one Baton chain. Times are seconds unless the name ends in `Ms`; `Blocks` are L1 blocks unless said otherwise.
     struct Values {
         Rules l2;
         Posting posting;
         Stakes stakes;
         Money money;
+        Penalties penalties;
     }
 
     /// @notice A value lies outside its hard bounds.
@@ -96,10 +111,28 @@ interface IParameters {
     /// @param high The greatest value allowed (inclusive).
     error Parameters_OutOfBounds(string name, uint256 value, uint256 low, uint256 high);
 
-    /// @notice The parameters as set at construction. They change together with a new deployment only.
+    /// @notice A field of `values` must stay what it is.
+    error Parameters_Fixed(string name, uint256 value, uint256 asked);
+
+    /// @notice The parameters as set at construction, or after a change.
     /// @param values All of them.
     event ParametersSet(Values values);
 
+    /// @notice Changes who may sequence. Only the governor, after the delay. The unbonding time and the certificates' life must stay.
+    function setStakes(Stakes calldata stakes) external;
+    /// @notice Changes who gets what. Only the governor, after the delay.
+    function setMoney(Money calldata money) external;
+    /// @notice Changes what offences cost. Only the governor, after the delay.
+    function setPenalties(Penalties calldata penalties) external;
+    /// @notice Stops new stake from entering, or lets it enter again; nothing else. Only the guardian, at once.
+    function setEntryPaused(bool paused) external;
+
     /// @notice All parameters.
     function values() external view returns (Values memory);
+    /// @notice Who may sequence.
+    function stakes() external view returns (Stakes memory);
+    /// @notice Who gets what.
+    function money() external view returns (Money memory);
+    /// @notice What offences cost.
+    function penalties() external view returns (Penalties memory);
 }

@@ -86,8 +86,10 @@ interface ISequencerPool {
     event Activated(uint64 indexed id, uint64 nonce, uint64 indexed period);
     /// @notice A sequencer left the active set.
     event Deactivated(uint64 indexed id, DeactivationReason reason, uint64 indexed period);
-    /// @notice A sequencer was jailed (a later release).
+    /// @notice A sequencer was jailed until `until` (seconds); afterwards a fresh readiness proof brings it back.
     event Jailed(uint64 indexed id, uint64 until);
+    /// @notice A sequencer announced that it may be away in the epochs [from, to).
+    event DowntimeDeclared(uint64 indexed id, uint64 from, uint64 to);
     /// @notice A snapshot was taken. Arrays are in member order.
     event SnapshotTaken(
         uint64 indexed id, uint64 takenBlock, uint128 totalStake, uint64[] members, uint128[] stakes, uint128[] shares, uint16[] commissions
@@ -109,6 +111,10 @@ interface ISequencerPool {
 
     /// @notice The caller is not the sequencer's owner.
     error SequencerPool_NotOwner(uint64 id, address owner, address caller);
+    /// @notice The caller is not the Slasher.
+    error SequencerPool_NotSlasher(address slasher, address caller);
+    /// @notice Declared downtime begins too soon, lasts too long, or follows the last one too soon (epochs).
+    error SequencerPool_DowntimeOutOfBounds(uint64 from, uint64 to, uint64 earliest, uint64 longest);
     /// @notice The caller is not the BatchInbox.
     error SequencerPool_NotInbox(address inbox, address caller);
     /// @notice The call does not fit the sequencer's status.
@@ -127,7 +133,9 @@ interface ISequencerPool {
     error SequencerPool_UnknownAnchor(bytes32 coreHash);
     /// @notice The self-stake is below the minimum.
     error SequencerPool_InsufficientStake(uint64 id, uint256 selfStake, uint256 minimum);
-    /// @notice The set is full and the candidate's stake is not 5 % above the lowest member's.
+    /// @notice As many newcomers as one serving snapshot takes are in the active set already.
+    error SequencerPool_TooManyEntries(uint256 newcomers, uint256 limit);
+    /// @notice The set is full and the candidate's stake is neither 5 % above the lowest member's nor at the cap.
     error SequencerPool_SetFull(uint256 stake, uint256 needed);
     /// @notice The founding set has not been installed yet, or it has already.
     error SequencerPool_Genesis(bool installed);
@@ -150,7 +158,9 @@ interface ISequencerPool {
     /// @param possession Proof of possession: a G1 signature (128 bytes) by `keys.blsKey` over chain, pool, owner and key (ARCHITECTURE.md, "BLS messages").
     function register(uint64 id, Keys calldata keys, bytes calldata possession) external;
 
-    /// @notice Enters the active set by proof that the node runs. Callable by anyone with the proof.
+    /// @notice Enters the active set by proof that the node runs. Callable by anyone with the proof. At most one newcomer for every 8 members
+    /// of the serving snapshot (at least one). A full set takes a candidate with 5 % more stake than its lowest member, or with the cap; among
+    /// equally low members the longest-serving yields.
     /// @param l1Number A recent L1 block, at most `readinessWindow` old; its hash is part of the signed message.
     /// @param anchor Core hash of one of the last four accepted batches.
     /// @param signature G1 signature (128 bytes) by the registered BLS key.
@@ -158,6 +168,14 @@ interface ISequencerPool {
 
     /// @notice Leaves the active set from the next snapshot on. Only the owner.
     function deactivate(uint64 id) external;
+
+    /// @notice Announces that the node may be away in the epochs [from, to): terms missed in them do not lead to jail. Only the owner.
+    /// @param from At least two epochs after the running one, and 168 after the last downtime began.
+    /// @param to Exclusive; at most 24 epochs after `from`.
+    function declareDowntime(uint64 id, uint64 from, uint64 to) external;
+
+    /// @notice Takes a sequencer out of the active set until `until` (seconds). Only the Slasher.
+    function jail(uint64 id, uint64 until) external;
 
     /// @notice Freezes the active set. Callable by anyone, once per snapshot interval.
     /// @return id The new snapshot.
@@ -194,6 +212,14 @@ interface ISequencerPool {
     /// @notice The leader of (epoch, term) for an epoch whose snapshot is in the epoch table.
     function leaderAt(uint64 epoch, uint64 term) external view returns (uint256 member, uint64 id);
 
+    /// @notice The sequencer that has, or ever had, this BLS key (0: none).
+    function sequencerOf(bytes calldata blsKey) external view returns (uint64 id);
+    /// @notice Members of the active set that the serving snapshot could not hold yet, and how many of them there may be at most.
+    function churn() external view returns (uint256 newcomers, uint256 limit);
+    /// @notice First snapshot that could hold a sequencer since it entered the active set last.
+    function enteredIn(uint64 id) external view returns (uint64 period);
+    /// @notice The last declared downtime of a sequencer: the epochs [from, to).
+    function downtimeOf(uint64 id) external view returns (uint64 from, uint64 to);
     /// @notice A sequencer's entry.
     function entry(uint64 id) external view returns (Entry memory);
     /// @notice The active set in no particular order.

@@ -42,9 +42,27 @@ library Bls {
     /// @dev Reverts with `Bls_InvalidPoint` where the key or the signature is no valid point. The subgroup check of the key is part of it.
     function verify(bytes memory message, bytes memory dst, bytes memory key, bytes memory signature) internal view returns (bool) {
         if (key.length != G2_LENGTH || signature.length != G1_LENGTH) revert Bls_InvalidPoint(PAIRING);
-        if (isInfinity(key) || isInfinity(signature)) return false;
-        bytes memory input = bytes.concat(signature, NEGATIVE_GENERATOR, hashToG1(message, dst), key);
-        return uint256(bytes32(_call(PAIRING, input, 32))) == 1;
+        if (isInfinity(key)) return false;
+        return _pair(signature, hashToG1(message, dst), key);
+    }
+
+    /// @notice Whether `key` signed both messages, which must differ: e(s1 + s2, -G2) * e(H(m1) + H(m2), key) = 1.
+    /// @dev The sum is an aggregate signature: without both parts nobody can make it. False if a signature is infinity.
+    function verifyBoth(
+        bytes memory firstMessage,
+        bytes memory firstSignature,
+        bytes memory secondMessage,
+        bytes memory secondSignature,
+        bytes memory dst,
+        bytes memory key
+    ) internal view returns (bool) {
+        if (firstSignature.length != G1_LENGTH || secondSignature.length != G1_LENGTH) {
+            revert Bls_InvalidPoint(PAIRING);
+        }
+        if (isInfinity(firstSignature) || isInfinity(secondSignature)) return false;
+        bytes memory signature = _call(G1ADD, bytes.concat(firstSignature, secondSignature), G1_LENGTH);
+        bytes memory hash = _call(G1ADD, bytes.concat(hashToG1(firstMessage, dst), hashToG1(secondMessage, dst)), G1_LENGTH);
+        return _pair(signature, hash, key);
     }
 
     /// @notice hash_to_curve of suite BLS12381G1_XMD:SHA-256_SSWU_RO_ with domain `dst`.
@@ -91,6 +109,12 @@ library Bls {
             }
         }
         return any == 0;
+    }
+
+    /// @dev Whether e(signature, -G2) * e(hash, key) = 1. Sums cannot be infinity by chance; if one is by design, it proves nothing.
+    function _pair(bytes memory signature, bytes memory hash, bytes memory key) private view returns (bool) {
+        if (isInfinity(signature)) return false;
+        return uint256(bytes32(_call(PAIRING, bytes.concat(signature, NEGATIVE_GENERATOR, hash, key), 32))) == 1;
     }
 
     /// @dev hash_to_field with count 2: expand_message_xmd to 128 bytes, two 64-byte integers modulo p.

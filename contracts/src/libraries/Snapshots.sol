@@ -89,16 +89,20 @@ library Snapshots {
     }
 
     /// @notice The leader of (epoch, term): the member whose cumulative stake interval holds the draw.
-    /// @dev r = keccak256(abi.encode(seed, epoch, term)) mod total stake.
     function leader(bytes memory data, bytes32 seed, uint64 epoch, uint64 term) internal pure returns (uint256 member) {
-        uint256 draw = uint256(keccak256(abi.encode(seed, epoch, term))) % totalStake(data);
+        uint256 drawn = draw(data, seed, epoch, term);
         // The draw is below the sum of all stakes, so the walk ends; sums of 112-bit stakes do not overflow.
         unchecked {
             uint256 upper = stakeOf(data, 0);
-            while (draw >= upper) {
+            while (drawn >= upper) {
                 upper += stakeOf(data, ++member);
             }
         }
+    }
+
+    /// @notice The draw of (epoch, term): keccak256(abi.encode(seed, epoch, term)) mod total stake.
+    function draw(bytes memory data, bytes32 seed, uint64 epoch, uint64 term) internal pure returns (uint256) {
+        return uint256(keccak256(abi.encode(seed, epoch, term))) % totalStake(data);
     }
 
     function _word(bytes memory data, uint256 i, uint256 offset) private pure returns (uint256 word) {

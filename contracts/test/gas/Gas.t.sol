@@ -3,9 +3,11 @@ pragma solidity 0.8.37;
 
 import {IBatchInbox} from "../../src/interfaces/IBatchInbox.sol";
 import {IParameters} from "../../src/interfaces/IParameters.sol";
+import {ISlasher} from "../../src/interfaces/ISlasher.sol";
+import {IStaking} from "../../src/interfaces/IStaking.sol";
 import {Certificates} from "../../src/libraries/Certificates.sol";
 import {Snapshots} from "../../src/libraries/Snapshots.sol";
-import {World} from "../helpers/World.sol";
+import {Evidence} from "../helpers/Evidence.sol";
 
 /// @notice Reads a stored snapshot and verifies a certificate: what `post` spends on it, and nothing else.
 contract Verifier {
@@ -18,7 +20,7 @@ contract Verifier {
 
 /// @notice Gas figures, committed in snapshots/. Every call is a transaction of its own, so storage and accounts are cold.
 /// forge-config: default.isolate = true
-contract GasTest is World {
+contract GasTest is Evidence {
     /// @dev The calldata lane, with one word of data: an isolated call cannot carry blobs.
     function _encoding() internal pure override returns (bytes32 dataHash, bytes memory data) {
         data = abi.encode(keccak256("data"));
@@ -87,6 +89,8 @@ contract GasTest is World {
         _start(4);
         address account = makeAddr("delegator");
         _fund(account, 1_000e18);
+        vm.prank(owner(2));
+        staking.requestSelfExit(2, 1e18);
         vm.startPrank(account);
         staking.delegate(1, 100e18);
         vm.snapshotGasLastCall("staking", "delegate, first");
@@ -99,6 +103,8 @@ contract GasTest is World {
         vm.snapshotGasLastCall("staking", "delegate, in a later period");
         uint64 exitId = staking.requestExit(1, 50e18);
         vm.snapshotGasLastCall("staking", "requestExit");
+        staking.requestExit(1, 200e18);
+        vm.snapshotGasLastCall("staking", "requestExit, of stake from two periods");
         skip(241);
         staking.finishExit(exitId);
         vm.snapshotGasLastCall("staking", "finishExit");
@@ -108,6 +114,110 @@ contract GasTest is World {
         vm.prank(newcomer);
         staking.bond(STAKE, 0, 0);
         vm.snapshotGasLastCall("staking", "bond");
+    }
+
+    /// What the members' stakes cost is told apart from what the number of delegators costs: nothing.
+    function test_figures_do_not_grow_with_delegators() public {
+        _start(1);
+        uint256[2] memory delegators = [uint256(10), 300];
+        uint256[4][2] memory gas;
+        for (uint256 round = 0; round < 2; ++round) {
+            for (uint256 i = 0; i < delegators[round]; ++i) {
+                address other = address(uint160(0xd00000 + round * 1_000 + i));
+                _fund(other, 1e18);
+                vm.prank(other);
+                staking.delegate(1, 1e18);
+            }
+            address account = address(uint160(0xe00000 + round));
+            _fund(account, 100e18);
+            vm.startPrank(account);
+            staking.delegate(1, 10e18);
+            gas[round][0] = vm.lastCallGas().gasTotalUsed;
+            vm.stopPrank();
+            _snapshot();
+            vm.startPrank(account);
+            uint64 exitId = staking.requestExit(1, 5e18);
+            gas[round][1] = vm.lastCallGas().gasTotalUsed;
+            vm.stopPrank();
+            skip(241);
+            staking.finishExit(exitId);
+            gas[round][2] = vm.lastCallGas().gasTotalUsed;
+            uint64 current = _snapshot();
+            vm.prank(slasher);
+            staking.slash(1, current, 1);
+            gas[round][3] = vm.lastCallGas().gasTotalUsed;
+        }
+        // The second round finds a former slash, which each position takes note of once, and warm totals.
+        for (uint256 i = 0; i < 4; ++i) {
+            assertLe(gas[1][i], gas[0][i] + 32_000);
+        }
+    }
+
+    /// A slash looks at each period since the snapshot, and at no delegator.
+    function test_slash_and_switch() public {
+        _start(4);
+        address account = makeAddr("delegator");
+        _fund(account, 1_000e18);
+        vm.startPrank(account);
+        staking.delegate(1, 100e18);
+        vm.stopPrank();
+        _snapshot();
+        vm.startPrank(account);
+        staking.switchSequencer(1, 2, 40e18, 0);
+        vm.snapshotGasLastCall("staking", "switchSequencer");
+        vm.stopPrank();
+        vm.prank(slasher);
+        staking.slash(1, 1, 500);
+        vm.snapshotGasLastCall("staking", "slash, in the next period");
+        staking.settleSwitch(2, account);
+        vm.snapshotGasLastCall("staking", "settleSwitch");
+        vm.prank(account);
+        staking.requestExit(1, 1e18);
+        vm.snapshotGasLastCall("staking", "requestExit, after a slash");
+        for (uint256 i = 0; i < 100; ++i) {
+            vm.prank(address(pool));
+            staking.roll();
+        }
+        vm.prank(slasher);
+        staking.slash(1, 1, 500);
+        vm.snapshotGasLastCall("staking", "slash, 100 periods later");
+    }
+
+    /// Evidence, slash of a first offender two snapshots later, jail out of a set of 48, bounty: all in one transaction.
+    function test_an_equivocation_slash_costs_at_most_400000() public {
+        _start(48);
+        // Some stake is on its way out, as on any chain that has run for a while.
+        vm.prank(owner(2));
+        staking.requestSelfExit(2, 1e18);
+        _advance(10);
+        _snapshot();
+        _advance(10);
+        _snapshot();
+        ISlasher.Votes memory votes = _votes(24, ISlasher.Kind.Finalize, 0);
+        slashing.slashVotes(keysOf(24).blsKey, votes, makeAddr("reporter"));
+        assertLe(vm.snapshotGasLastCall("slasher", "votes, 48 members"), 400_000);
+        _advance(3);
+        (ISlasher.Attestation memory a, ISlasher.Attestation memory b) = _attestations(25);
+        slashing.slashBatches(keysOf(25).blsKey, a, b, makeAddr("reporter"));
+        assertLe(vm.snapshotGasLastCall("slasher", "batches, 48 members"), 400_000);
+    }
+
+    function test_entry_by_permit() public {
+        _start(4);
+        (address account, uint256 key) = makeAddrAndKey("newcomer");
+        token.transfer(account, 100_000e18);
+        bytes32 kind = keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
+        uint256[2] memory amounts = [uint256(1e18), STAKE];
+        for (uint256 i = 0; i < 2; ++i) {
+            IStaking.Permit memory p;
+            p.deadline = vm.getBlockTimestamp();
+            bytes32 content = keccak256(abi.encode(kind, account, address(staking), amounts[i], i, p.deadline));
+            (p.v, p.r, p.s) = vm.sign(key, keccak256(abi.encodePacked(hex"1901", token.DOMAIN_SEPARATOR(), content)));
+            vm.prank(account);
+            if (i == 0) staking.delegateWithPermit(1, uint128(amounts[i]), 0, p);
+            else staking.bondWithPermit(uint128(amounts[i]), 0, 0, p);
+            vm.snapshotGasLastCall("staking", i == 0 ? "delegateWithPermit, first" : "bondWithPermit");
+        }
     }
 
     function test_portal_and_claims() public {

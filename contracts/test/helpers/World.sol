@@ -3,10 +3,14 @@ pragma solidity 0.8.37;
 
 import {BatchInbox} from "../../src/BatchInbox.sol";
 import {BatonToken} from "../../src/BatonToken.sol";
+import {Governance} from "../../src/Governance.sol";
+import {Lens} from "../../src/Lens.sol";
 import {Parameters} from "../../src/Parameters.sol";
 import {Portal} from "../../src/Portal.sol";
+import {Profiles} from "../../src/Profiles.sol";
 import {RevenueShare} from "../../src/RevenueShare.sol";
 import {SequencerPool} from "../../src/SequencerPool.sol";
+import {Slasher} from "../../src/Slasher.sol";
 import {Staking} from "../../src/Staking.sol";
 import {IBatchInbox} from "../../src/interfaces/IBatchInbox.sol";
 import {IParameters} from "../../src/interfaces/IParameters.sol";
@@ -27,6 +31,15 @@ abstract contract World is Test {
     RevenueShare internal revenue;
     BatchInbox internal inbox;
     address internal treasury = makeAddr("treasury");
+    Slasher internal slashing;
+    Governance internal governance;
+    Profiles internal profiles;
+    Lens internal lens;
+    address internal governor = makeAddr("governor");
+    address internal guardian = makeAddr("guardian");
+    uint32 internal constant DELAY = 240;
+    /// @dev Who may slash and jail: the Slasher, or an account that stands for it.
+    address internal slasher;
 
     /// @dev The next batch as an honest set would certify it; tests bend it.
     IBatchInbox.Core internal next;
@@ -72,23 +85,34 @@ abstract contract World is Test {
             maxStake: 100_000e18
         });
         v.money = IParameters.Money({treasuryBps: 500, producersBps: 4_000, tipCap: 3 gwei, repayCap: 1 ether});
+        v.penalties = IParameters.Penalties({firstBps: 500, repeatedBps: 2_500, bountyBps: 500, jailTime: 60});
     }
 
     function _deploy(IParameters.Values memory v) internal {
         uint64 nonce = vm.getNonce(address(this));
+        address stakingAddress = vm.computeCreateAddress(address(this), nonce + 2);
         address poolAddress = vm.computeCreateAddress(address(this), nonce + 3);
         address revenueAddress = vm.computeCreateAddress(address(this), nonce + 5);
         address inboxAddress = vm.computeCreateAddress(address(this), nonce + 6);
+        slasher = vm.computeCreateAddress(address(this), nonce + 7);
         // By artifact name: a test that embedded the creation code would compile all of it again.
         token = BatonToken(vm.deployCode("BatonToken.sol", abi.encode(address(this), 1e9 * 1e18)));
-        parameters = Parameters(vm.deployCode("Parameters.sol", abi.encode(v)));
-        staking = Staking(vm.deployCode("Staking.sol", abi.encode(parameters, token, poolAddress)));
-        pool = SequencerPool(vm.deployCode("SequencerPool.sol", abi.encode(parameters, staking, inboxAddress)));
+        address manager = vm.computeCreateAddress(address(this), nonce + 8);
+        parameters = Parameters(vm.deployCode("Parameters.sol", abi.encode(v, manager, stakingAddress, inboxAddress)));
+        staking = Staking(vm.deployCode("Staking.sol", abi.encode(parameters, token, poolAddress, slasher)));
+        pool = SequencerPool(vm.deployCode("SequencerPool.sol", abi.encode(parameters, staking, inboxAddress, slasher)));
         address[3] memory forbidden = [address(staking), poolAddress, address(token)];
         portal = Portal(payable(vm.deployCode("Portal.sol", abi.encode(parameters, inboxAddress, revenueAddress, forbidden))));
         revenue = RevenueShare(vm.deployCode("RevenueShare.sol", abi.encode(parameters, staking, pool, inboxAddress, portal, treasury)));
         inbox = BatchInbox(vm.deployCode("BatchInbox.sol", abi.encode(parameters, pool, portal, revenue)));
+        slashing = Slasher(vm.deployCode("Slasher.sol", abi.encode(parameters, staking, pool, inbox)));
+        governance = Governance(vm.deployCode("Governance.sol", abi.encode(parameters, governor, guardian, DELAY)));
+        profiles = Profiles(vm.deployCode("Profiles.sol", abi.encode(staking)));
+        lens = Lens(vm.deployCode("Lens.sol", abi.encode(staking, pool, inbox)));
+        assertEq(address(staking), stakingAddress);
+        assertEq(address(governance), manager);
         assertEq(address(inbox), inboxAddress);
+        assertEq(address(slashing), slasher);
     }
 
     // -- Sequencers
@@ -292,6 +316,19 @@ abstract contract World is Test {
         bytes memory performance = _performance(led);
         next.performance = keccak256(performance);
         _post(signers, performance);
+    }
+
+    /// @dev Takes a snapshot and closes epochs until it serves.
+    function _serve() internal returns (uint64 id) {
+        id = _snapshot();
+        uint64 serving = inbox.epochs(inbox.runningEpoch()).snapshot;
+        while (serving != id) {
+            _advance(3);
+            uint256 members = pool.snapshot(serving).members.length;
+            _closeEpoch(0, _evenly(members), (1 << members) - 1);
+            serving = inbox.epochs(inbox.runningEpoch()).snapshot;
+        }
+        _advance(3);
     }
 
     function _evenly(uint256 members) internal pure returns (uint32[] memory led) {

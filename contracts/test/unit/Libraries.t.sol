@@ -122,7 +122,9 @@ contract LibrariesTest is Test {
             }
             period += step;
             uint128 value = uint128((random >> 8) % 5);
-            trace.set(value, period);
+            uint128 held = trace.value();
+            if (value < held) trace.leave(held - value, period);
+            else trace.enter(value - held, period);
             expected[period] = value;
         }
         for (uint64 p = 0; p <= period; ++p) {

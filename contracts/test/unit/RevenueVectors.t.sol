@@ -14,6 +14,10 @@ contract RevenueVectorsTest is Test {
     IParameters.Values private chain;
     address private code;
 
+    function money() external view returns (IParameters.Money memory) {
+        return chain.money;
+    }
+
     function values() external view returns (IParameters.Values memory) {
         return chain;
     }

@@ -183,21 +183,84 @@ contract SequencerPoolTest is World {
     }
 
     function test_a_full_set_yields_its_lowest_seat_to_five_percent_more() public {
-        _register(newcomer);
-        _ready(newcomer);
-        uint64 sixth = _bond(STAKE, 0);
-        _register(sixth);
-        uint64 number = uint64(vm.getBlockNumber()) - 1;
-        bytes memory proof = BlsSigner.sign(secret(sixth), pool.readinessMessage(sixth, number, blockhash(number), 0));
+        uint64 sixth = _fullSet();
+        (uint64 number, bytes32 anchor, bytes memory proof) = _proof(sixth);
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_SetFull.selector, STAKE, 42_000e18));
-        pool.activate(sixth, number, 0, proof);
+        pool.activate(sixth, number, anchor, proof);
         vm.prank(owner(sixth));
-        staking.topUp(sixth, 2_000e18);
+        staking.topUp(sixth, 2_000e18 - 1);
+        vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_SetFull.selector, STAKE + 2_000e18 - 1, 42_000e18));
+        pool.activate(sixth, number, anchor, proof);
+        vm.prank(owner(sixth));
+        staking.topUp(sixth, 1);
         vm.expectEmit(address(pool));
-        emit ISequencerPool.Deactivated(1, ISequencerPool.DeactivationReason.Replaced, 1);
-        pool.activate(sixth, number, 0, proof);
+        emit ISequencerPool.Deactivated(1, ISequencerPool.DeactivationReason.Replaced, 2);
+        pool.activate(sixth, number, anchor, proof);
         assertEq(pool.active().length, 5);
         assertEq(uint8(pool.entry(1).status), uint8(ISequencerPool.Status.Registered));
+        assertEq(pool.enteredIn(sixth), 2);
+    }
+
+    /// Where everybody is at the cap, the longest-serving one yields; where only some are, the lowest does.
+    function test_among_capped_members_the_longest_serving_yields() public {
+        uint64 sixth = _fullSet();
+        for (uint64 id = 1; id <= 6; ++id) {
+            vm.prank(owner(id));
+            staking.topUp(id, id == 3 ? 58_000e18 : 60_000e18);
+        }
+        (uint64 number, bytes32 anchor, bytes memory proof) = _proof(sixth);
+        // 98,000 are less than 5 % below the cap: whoever stands at the cap may come in all the same.
+        vm.expectEmit(address(pool));
+        emit ISequencerPool.Deactivated(3, ISequencerPool.DeactivationReason.Replaced, 2);
+        pool.activate(sixth, number, anchor, proof);
+        _serve();
+        // All at the cap now: of the founders, which entered together, the first in the list goes; newcomer and sixth stay.
+        vm.prank(owner(3));
+        staking.topUp(3, 2_000e18);
+        (number, anchor, proof) = _proof(3);
+        pool.activate(3, number, anchor, proof);
+        assertEq(uint8(pool.entry(1).status), uint8(ISequencerPool.Status.Registered));
+        assertEq(uint8(pool.entry(newcomer).status), uint8(ISequencerPool.Status.Active));
+        assertEq(uint8(pool.entry(sixth).status), uint8(ISequencerPool.Status.Active));
+    }
+
+    /// Entries are limited against the serving snapshot; leaving never is.
+    function test_one_newcomer_for_every_eight_members_at_least_one() public {
+        uint64 sixth = _bond(STAKE, 0);
+        _register(newcomer);
+        _register(sixth);
+        _ready(newcomer);
+        (uint256 newcomers, uint256 limit) = pool.churn();
+        assertEq(newcomers, 1);
+        assertEq(limit, 1);
+        (uint64 number, bytes32 anchor, bytes memory proof) = _proof(sixth);
+        vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_TooManyEntries.selector, 1, 1));
+        pool.activate(sixth, number, anchor, proof);
+        for (uint64 id = 1; id < 4; ++id) {
+            vm.prank(owner(id));
+            pool.deactivate(id);
+        }
+        vm.prank(owner(newcomer));
+        pool.deactivate(newcomer);
+        assertEq(pool.active().length, 1);
+        pool.activate(sixth, number, anchor, proof);
+        assertEq(pool.active().length, 2);
+    }
+
+    /// @dev Five serve, the fifth of them being `newcomer`; a sixth is registered.
+    function _fullSet() private returns (uint64 sixth) {
+        _register(newcomer);
+        _ready(newcomer);
+        sixth = _bond(STAKE, 0);
+        _register(sixth);
+        _advance(5);
+        _serve();
+    }
+
+    function _proof(uint64 id) private view returns (uint64 number, bytes32 anchor, bytes memory proof) {
+        number = uint64(vm.getBlockNumber()) - 1;
+        anchor = inbox.anchor().coreHash;
+        proof = BlsSigner.sign(secret(id), pool.readinessMessage(id, number, blockhash(number), anchor));
     }
 
     function test_only_the_owner_deactivates() public {

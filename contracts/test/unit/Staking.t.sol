@@ -164,6 +164,12 @@ contract StakingTest is World {
     function test_commission_falls_at_will_and_rises_slowly_to_its_maximum() public {
         vm.startPrank(owner(id));
         staking.setCommission(id, 1_500);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_CommissionRisesTooFast.selector, 501, 500, vm.getBlockTimestamp() + 7 days));
+        staking.setCommission(id, 1_501);
+        vm.stopPrank();
+        _roll();
+        assertEq(staking.sequencer(id).commission, 1_500);
+        vm.startPrank(owner(id));
         vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_CommissionRisesTooFast.selector, 1, 500, vm.getBlockTimestamp() + 7 days));
         staking.setCommission(id, 1_501);
         skip(7 days);
@@ -171,12 +177,29 @@ contract StakingTest is World {
         staking.setCommission(id, 2_001);
         staking.setCommission(id, 2_000);
         staking.setCommission(id, 0);
+        assertEq(staking.sequencer(id).commission, 0, "a fall counts at once and ends an announced rise");
         vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_CommissionTooHigh.selector, 5_001, 5_000));
         staking.setCommission(id, 5_001);
         vm.stopPrank();
         vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_NotOwner.selector, id, owner(id), alice));
         vm.prank(alice);
         staking.setCommission(id, 0);
+    }
+
+    function test_a_rise_of_the_commission_is_announced_one_period_ahead() public {
+        _roll();
+        vm.expectEmit(address(staking));
+        emit IStaking.CommissionSet(id, 1_500, 2);
+        vm.prank(owner(id));
+        staking.setCommission(id, 1_500);
+        assertEq(staking.sequencer(id).commission, 1_000, "snapshot 1 has the old one");
+        _roll();
+        assertEq(staking.sequencer(id).commission, 1_500);
+        vm.expectEmit(address(staking));
+        emit IStaking.CommissionSet(id, 1_400, 2);
+        vm.prank(owner(id));
+        staking.setCommission(id, 1_400);
+        assertEq(staking.sequencer(id).commission, 1_400);
     }
 
     // -- periods

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {IBatchInbox} from "./interfaces/IBatchInbox.sol";
+import {IParameters} from "./interfaces/IParameters.sol";
+import {ISequencerPool} from "./interfaces/ISequencerPool.sol";
+import {ISlasher} from "./interfaces/ISlasher.sol";
+import {IStaking} from "./interfaces/IStaking.sol";
+import {Bls} from "./libraries/Bls.sol";
+import {Snapshots} from "./libraries/Snapshots.sol";
+
+/// @title Slasher
+/// @notice Penalties by proof. Interface and rules: ISlasher.
+contract Slasher is ISlasher {
+    // -- Constants and immutables
+
+    /// @notice Where slashed tokens go that no reporter earned.
+    address public constant DEAD = 0x000000000000000000000000000000000000dEaD;
+    /// @notice Epochs over which missed terms count.
+    uint64 public constant ABSENCE_EPOCHS = 4;
+    /// @notice Missed terms below which nobody is jailed.
+    uint256 public constant ABSENCE_TERMS = 3;
+    uint256 private constant BPS = 10_000;
+    string private constant NOTARIZE = "_NOTARIZE";
+    string private constant FINALIZE = "_FINALIZE";
+    string private constant NULLIFY = "_NULLIFY";
+
+    /// @notice Sizes of the penalties.
+    IParameters public immutable parameters;
+    /// @notice Custody of stake.
+    IStaking public immutable staking;
+    /// @notice Owners of keys; the jail.
+    ISequencerPool public immutable pool;
+    /// @notice Epochs, generations, batch messages.
+    IBatchInbox public immutable inbox;
+
+    // -- Storage
+
+    /// @dev What is known of a sequencer: the L1 block of its first slash; missed terms count from `countedFrom` on.
+    struct Record {
+        uint64 firstSlash;
+        uint64 countedFrom;
+    }
+
+    /// @inheritdoc ISlasher
+    mapping(uint64 id => mapping(uint64 epoch => bool)) public isPunished;
+    mapping(uint64 id => Record) private _records;
+
+    /// @dev Signed bytes and the signature (G1, 128 bytes).
+    struct Statement {
+        bytes message;
+        bytes signature;
+    }
+
+    /// @dev Terms counted for a sequencer, and its declared downtime in epochs: [awayFrom, awayTo).
+    struct Terms {
+        uint256 missed;
+        uint256 drawn;
+        uint64 awayFrom;
+        uint64 awayTo;
+    }
+
+    /// @param chainParameters The chain's parameters.
+    /// @param stakingContract Custody of stake.
+    /// @param sequencerPool Owners of keys.
+    /// @param batchInbox Epochs and batches.
+    constructor(IParameters chainParameters, IStaking stakingContract, ISequencerPool sequencerPool, IBatchInbox batchInbox) {
+        (parameters, staking, pool, inbox) = (chainParameters, stakingContract, sequencerPool, batchInbox);
+    }
+
+    // -- Slash
+
+    /// @inheritdoc ISlasher
+    function slashVotes(bytes calldata key, Votes calldata votes, address receiver) external returns (uint128 slashed, uint128 bounty) {
+        (Statement memory first, Statement memory second) = _statements(votes);
+        return _punish(_signer(key, first, second), votes.epoch, receiver);
+    }
+
+    /// @inheritdoc ISlasher
+    function slashBatches(bytes calldata key, Attestation calldata first, Attestation calldata second, address receiver)
+        external
+        returns (uint128 slashed, uint128 bounty)
+    {
+        _same("generation", first.core.generation, second.core.generation);
+        _same("epoch", first.core.epoch, second.core.epoch);
+        _same("index", first.core.index, second.core.index);
+        (bytes32 a, bytes32 b) = (inbox.hashCore(first.core), inbox.hashCore(second.core));
+        // Two encodings of one core are honest.
+        if (a == b) revert Slasher_NoConflict();
+        Statement memory one = Statement(inbox.batchMessage(a, first.dataHash), first.signature);
+        Statement memory other = Statement(inbox.batchMessage(b, second.dataHash), second.signature);
+        return _punish(_signer(key, one, other), first.core.epoch, receiver);
+    }
+
+    // -- Jail
+
+    /// @inheritdoc ISlasher
+    function jailAbsent(uint64 id, uint64 epoch, bytes[] calldata performance) external {
+        uint64 running = inbox.runningEpoch();
+        if (epoch >= running || epoch + 2 < running) revert Slasher_WrongEpoch(epoch, running < 2 ? 0 : running - 2, running - 1);
+        uint64 first = epoch + 1 < ABSENCE_EPOCHS ? 0 : epoch + 1 - ABSENCE_EPOCHS;
+        _same("epochs", performance.length, epoch + 1 - first);
+        Terms memory t;
+        (t.awayFrom, t.awayTo) = pool.downtimeOf(id);
+        for (uint64 e = first; e <= epoch; ++e) {
+            _count(t, id, e, performance[e - first]);
+        }
+        if (t.missed < ABSENCE_TERMS || t.missed * 2 <= t.drawn) revert Slasher_NotAbsent(id, t.missed, t.drawn);
+        uint64 until = uint64(block.timestamp) + parameters.penalties().jailTime;
+        emit Absent(id, epoch, t.missed, t.drawn, until);
+        _jail(id, running, until);
+    }
+
+    /// @inheritdoc ISlasher
+    function burn() external returns (uint256 amount) {
+        amount = staking.totalSlashed();
+        emit Burnt(amount);
+        staking.releaseSlashed(DEAD, amount);
+    }
+
+    // -- Views
+
+    /// @inheritdoc ISlasher
+    function firstSlashBlock(uint64 id) external view returns (uint64) {
+        return _records[id].firstSlash;
+    }
+
+    /// @inheritdoc ISlasher
+    function voteMessage(uint64 generation, uint64 epoch, uint64 viewNumber, string memory suffix, Proposal memory proposal)
+        public
+        view
+        returns (bytes memory)
+    {
+        bytes32 namespace = keccak256(abi.encode("BATON_CONSENSUS", block.chainid, inbox, generation));
+        bytes memory body = abi.encodePacked(_varint(epoch), _varint(viewNumber));
+        if (keccak256(bytes(suffix)) != keccak256(bytes(NULLIFY))) {
+            body = abi.encodePacked(body, _varint(proposal.parentView), proposal.blockHash);
+        }
+        return abi.encodePacked(_varint(uint64(32 + bytes(suffix).length)), namespace, suffix, body);
+    }
+
+    // -- Internals
+
+    /// @dev The votes as signed, if they contradict.
+    function _statements(Votes calldata v) private view returns (Statement memory first, Statement memory second) {
+        bool nullify = v.kind == Kind.NullifyFinalize;
+        // A nullify proposes nothing: anything else there would be a second way to write the same evidence.
+        if (nullify ? !_equal(v.first, Proposal(0, 0)) : _equal(v.first, v.second)) revert Slasher_NoConflict();
+        string memory suffix = v.kind == Kind.Notarize ? NOTARIZE : FINALIZE;
+        first.message = voteMessage(v.generation, v.epoch, v.viewNumber, nullify ? NULLIFY : suffix, v.first);
+        second.message = voteMessage(v.generation, v.epoch, v.viewNumber, suffix, v.second);
+        (first.signature, second.signature) = (v.firstSignature, v.secondSignature);
+    }
+
+    function _equal(Proposal memory a, Proposal memory b) private pure returns (bool) {
+        return a.parentView == b.parentView && a.blockHash == b.blockHash;
+    }
+
+    /// @dev The sequencer whose key signed both (different) messages. One check of both signatures together: their sum is the aggregate
+    /// signature of the two messages, which nobody can make who does not have both.
+    function _signer(bytes calldata key, Statement memory a, Statement memory b) private view returns (uint64 id) {
+        id = pool.sequencerOf(key);
+        if (id == 0) revert Slasher_UnknownKey(keccak256(key));
+        if (!Bls.verifyBoth(a.message, a.signature, b.message, b.signature, Bls.DST, key)) revert Slasher_BadSignatures(id);
+    }
+
+    /// @dev Marks the offence, slashes, jails, pays the bounty.
+    function _punish(uint64 id, uint64 epoch, address receiver) private returns (uint128 slashed, uint128 bounty) {
+        uint64 running = inbox.runningEpoch();
+        if (epoch > running) revert Slasher_EpochNotOpen(epoch, running);
+        if (isPunished[id][epoch]) revert Slasher_AlreadyPunished(id, epoch);
+        isPunished[id][epoch] = true;
+        uint64 former = _records[id].firstSlash;
+        if (former == 0) _records[id].firstSlash = uint64(block.number);
+        // The epoch before closed on an origin; L1 was beyond that block when this epoch began.
+        bool repeated = former != 0 && epoch != 0 && inbox.epochs(epoch - 1).closingOrigin > former;
+        IParameters.Penalties memory p = parameters.penalties();
+        slashed = staking.slash(id, inbox.epochs(epoch).snapshot, repeated ? p.repeatedBps : p.firstBps);
+        bounty = uint128(slashed * p.bountyBps / BPS);
+        uint64 until = uint64(block.timestamp) + p.jailTime;
+        emit Offended(id, epoch, msg.sender, repeated, slashed, bounty, receiver, until);
+        _jail(id, running, until);
+        if (bounty != 0) staking.releaseSlashed(receiver, bounty);
+    }
+
+    /// @dev The running epoch and the next are led by snapshots that may still hold the sequencer: what it misses in them was punished here.
+    function _jail(uint64 id, uint64 running, uint64 until) private {
+        _records[id].countedFrom = running + 2;
+        pool.jail(id, until);
+    }
+
+    /// @dev Adds the terms that a sequencer missed in a closed epoch, and those it was drawn for; nothing if it was no member.
+    function _count(Terms memory t, uint64 id, uint64 epoch, bytes calldata performance) private view {
+        (uint64 terms, bytes32 expected) = inbox.closings(epoch);
+        if (keccak256(performance) != expected) revert Slasher_WrongPerformance(epoch, keccak256(performance), expected);
+        if (epoch < _records[id].countedFrom || (t.awayFrom <= epoch && epoch < t.awayTo)) return;
+        (address code, bytes32 seed) = pool.snapshotData(inbox.epochs(epoch).snapshot);
+        bytes memory data = Snapshots.load(code);
+        (uint256 low, uint256 i) = (0, 0);
+        while (i < Snapshots.count(data) && Snapshots.idOf(data, i) != id) {
+            low += Snapshots.stakeOf(data, i++);
+        }
+        if (i == Snapshots.count(data)) return;
+        uint256 high = low + Snapshots.stakeOf(data, i);
+        for (uint64 term = 1; term <= terms; ++term) {
+            uint256 draw = Snapshots.draw(data, seed, epoch, term);
+            if (low <= draw && draw < high) ++t.drawn;
+        }
+        t.missed += uint32(bytes4(performance[i * 8 + 4:]));
+    }
+
+    function _same(string memory field, uint256 first, uint256 second) private pure {
+        if (first != second) revert Slasher_DifferentContext(field, first, second);
+    }
+
+    /// @dev Unsigned LEB128, as the engine writes integers.
+    function _varint(uint64 value) private pure returns (bytes memory encoded) {
+        while (value > 0x7f) {
+            encoded = abi.encodePacked(encoded, uint8(value) | 0x80);
+            value >>= 7;
+        }
+        return abi.encodePacked(encoded, uint8(value));
+    }
+}

@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {IBatchInbox} from "../../src/interfaces/IBatchInbox.sol";
+import {ISequencerPool} from "../../src/interfaces/ISequencerPool.sol";
+import {ISlasher} from "../../src/interfaces/ISlasher.sol";
+import {IStaking} from "../../src/interfaces/IStaking.sol";
+import {Bls} from "../../src/libraries/Bls.sol";
+import {BlsSigner} from "../helpers/BlsSigner.sol";
+import {Evidence} from "../helpers/Evidence.sol";
+
+contract SlasherTest is Evidence {
+    address private receiver = makeAddr("receiver");
+
+    function setUp() public override {
+        super.setUp();
+        _start(4);
+        _advance(3);
+    }
+
+    function _refuse(bytes memory reason, ISlasher.Votes memory votes) private {
+        bytes memory key = keysOf(1).blsKey;
+        vm.expectRevert(reason);
+        slashing.slashVotes(key, votes, receiver);
+    }
+
+    // -- slashVotes
+
+    /// The engine's bytes, written out: epoch 300 = ac02, view 5, parent 4.
+    function test_votes_are_the_engines_bytes() public view {
+        bytes32 namespace = keccak256(abi.encode("BATON_CONSENSUS", block.chainid, address(inbox), uint64(0)));
+        bytes32 hash = keccak256("block");
+        ISlasher.Proposal memory p = ISlasher.Proposal(4, hash);
+        bytes memory prefixed = abi.encodePacked(hex"29", namespace, "_NOTARIZE", hex"ac020504", hash);
+        assertEq(slashing.voteMessage(0, 300, 5, "_NOTARIZE", p), prefixed);
+        prefixed = abi.encodePacked(hex"29", namespace, "_FINALIZE", hex"ac020504", hash);
+        assertEq(slashing.voteMessage(0, 300, 5, "_FINALIZE", p), prefixed);
+        assertEq(slashing.voteMessage(0, 300, 5, "_NULLIFY", p), abi.encodePacked(hex"28", namespace, "_NULLIFY", hex"ac0205"));
+        p.parentView = type(uint64).max;
+        prefixed = abi.encodePacked(hex"29", namespace, "_FINALIZE", hex"00", hex"7f", hex"ffffffffffffffffff01", hash);
+        assertEq(slashing.voteMessage(0, 0, 127, "_FINALIZE", p), prefixed);
+    }
+
+    function test_every_kind_of_contradiction_is_slashed_and_jailed() public {
+        for (uint8 kind = 0; kind < 3; ++kind) {
+            uint64 id = kind + 1;
+            uint128 before = staking.sequencer(id).stake;
+            ISlasher.Votes memory votes = _votes(id, ISlasher.Kind(kind), 0);
+            bytes memory key = keysOf(id).blsKey;
+            uint128 taken = before * 5 / 100;
+            uint64 until = uint64(vm.getBlockTimestamp()) + 60;
+            vm.expectEmit(address(slashing));
+            emit ISlasher.Offended(id, 0, address(this), false, taken, taken / 20, receiver, until);
+            vm.expectEmit(address(pool));
+            emit ISequencerPool.Jailed(id, until);
+            (uint128 slashed, uint128 bounty) = slashing.slashVotes(key, votes, receiver);
+            assertEq(slashed, taken);
+            assertEq(bounty, taken / 20);
+            assertEq(token.balanceOf(receiver), (kind + 1) * (taken / 20));
+            assertEq(staking.sequencer(id).stake, before - taken);
+            assertEq(uint8(pool.entry(id).status), uint8(ISequencerPool.Status.Jailed));
+            assertTrue(slashing.isPunished(id, 0));
+            assertEq(slashing.firstSlashBlock(id), vm.getBlockNumber());
+        }
+        uint256 left = staking.totalSlashed();
+        assertEq(slashing.burn(), left);
+        assertEq(token.balanceOf(slashing.DEAD()), left);
+        assertEq(staking.totalSlashed(), 0);
+    }
+
+    /// The same block with another parent view is another proposal (reference: commonware, "Signed bytes").
+    function test_another_parent_alone_contradicts() public {
+        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Notarize, 0);
+        votes.second = ISlasher.Proposal(votes.first.parentView + 1, votes.first.blockHash);
+        _sign(1, votes);
+        slashing.slashVotes(keysOf(1).blsKey, votes, receiver);
+        assertTrue(slashing.isPunished(1, 0));
+    }
+
+    function test_equal_votes_do_not_contradict() public {
+        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Notarize, 0);
+        votes.second = votes.first;
+        _sign(1, votes);
+        _refuse(abi.encodeWithSelector(ISlasher.Slasher_NoConflict.selector), votes);
+        votes.kind = ISlasher.Kind.Finalize;
+        _sign(1, votes);
+        _refuse(abi.encodeWithSelector(ISlasher.Slasher_NoConflict.selector), votes);
+    }
+
+    function test_a_nullify_proposes_nothing() public {
+        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.NullifyFinalize, 0);
+        votes.first.parentView = 1;
+        _refuse(abi.encodeWithSelector(ISlasher.Slasher_NoConflict.selector), votes);
+        votes.first = ISlasher.Proposal(0, bytes32(uint256(1)));
+        _refuse(abi.encodeWithSelector(ISlasher.Slasher_NoConflict.selector), votes);
+    }
+
+    /// A nullify of one view and a finalize of a later one are honest, and so are a notarize and a nullify of the same view: no way to give them.
+    function test_honest_votes_cannot_be_dressed_up() public {
+        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.NullifyFinalize, 0);
+        ISlasher.Votes memory later = _votes(1, ISlasher.Kind.NullifyFinalize, 0);
+        later.viewNumber += 1;
+        _sign(1, later);
+        votes.secondSignature = later.secondSignature;
+        _refuse(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 1), votes);
+        bytes memory notarize = slashing.voteMessage(0, 0, votes.viewNumber, "_NOTARIZE", votes.second);
+        votes.secondSignature = BlsSigner.sign(secret(1), notarize);
+        _refuse(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 1), votes);
+    }
+
+    /// C17: a signature counts in its own chain, inbox, generation, epoch, view and kind only.
+    function test_statements_of_another_context_prove_nothing() public {
+        ISlasher.Votes memory good = _votes(1, ISlasher.Kind.Finalize, 0);
+        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
+        votes.viewNumber += 1;
+        _refuse(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 1), votes);
+        votes = good;
+        votes.kind = ISlasher.Kind.Notarize;
+        _refuse(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 1), votes);
+        votes.kind = ISlasher.Kind.Finalize;
+        votes.epoch = 1;
+        _refuse(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 1), votes);
+        votes.epoch = 0;
+        votes.generation = 1;
+        _refuse(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 1), votes);
+        votes.generation = 0;
+        uint256 chain = block.chainid;
+        vm.chainId(chain + 1);
+        _refuse(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 1), votes);
+        vm.chainId(chain);
+        slashing.slashVotes(keysOf(1).blsKey, votes, receiver);
+    }
+
+    /// C18.
+    function test_malformed_signatures_and_keys_revert() public {
+        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
+        bytes memory right = votes.firstSignature;
+        votes.firstSignature = new bytes(128);
+        _refuse(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 1), votes);
+        votes.firstSignature = new bytes(48);
+        _refuse(abi.encodeWithSelector(Bls.Bls_InvalidPoint.selector, address(0x0f)), votes);
+        votes.firstSignature = bytes.concat(right);
+        votes.firstSignature[127] = bytes1(uint8(votes.firstSignature[127]) ^ 1);
+        _refuse(abi.encodeWithSelector(Bls.Bls_InvalidPoint.selector, address(0x0b)), votes);
+        votes.firstSignature = BlsSigner.multiply(address(0x0c), right, 2, 128);
+        _refuse(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 1), votes);
+        votes.firstSignature = BlsSigner.multiply(address(0x0c), votes.secondSignature, BlsSigner.ORDER - 1, 128);
+        _refuse(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 1), votes);
+        bytes memory unknown = BlsSigner.publicKey(99);
+        vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_UnknownKey.selector, keccak256(unknown)));
+        slashing.slashVotes(unknown, votes, receiver);
+    }
+
+    function test_anothers_signatures_do_not_count() public {
+        ISlasher.Votes memory votes = _votes(2, ISlasher.Kind.Finalize, 0);
+        _refuse(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 1), votes);
+        ISlasher.Votes memory mine = _votes(1, ISlasher.Kind.Finalize, 0);
+        mine.secondSignature = votes.secondSignature;
+        _refuse(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 1), mine);
+    }
+
+    function test_an_epoch_that_is_not_open_has_to_wait() public {
+        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Finalize, 1);
+        _refuse(abi.encodeWithSelector(ISlasher.Slasher_EpochNotOpen.selector, 1, 0), votes);
+        _advance(3);
+        _closeEpoch(0, _evenly(4), 15);
+        slashing.slashVotes(keysOf(1).blsKey, votes, receiver);
+        assertTrue(slashing.isPunished(1, 1));
+    }
+
+    /// C16: one slash an epoch, however many votes, also after leaving and coming back.
+    function test_an_offence_is_punished_once() public {
+        slashing.slashVotes(keysOf(1).blsKey, _votes(1, ISlasher.Kind.Finalize, 0), receiver);
+        ISlasher.Votes memory again = _votes(1, ISlasher.Kind.Notarize, 0);
+        _refuse(abi.encodeWithSelector(ISlasher.Slasher_AlreadyPunished.selector, 1, 0), again);
+        _advance(60);
+        _ready(1);
+        assertEq(uint8(pool.entry(1).status), uint8(ISequencerPool.Status.Active));
+        _refuse(abi.encodeWithSelector(ISlasher.Slasher_AlreadyPunished.selector, 1, 0), again);
+    }
+
+    /// Repeated is an epoch that began after the first slash had landed; another one before it is a first offence too.
+    function test_a_repeated_offence_costs_more() public {
+        slashing.slashVotes(keysOf(1).blsKey, _votes(1, ISlasher.Kind.Finalize, 0), receiver);
+        uint128 rest = staking.sequencer(1).stake;
+        // Epoch 1 begins on an origin before the slash.
+        _prepareClosing();
+        next.originNumber = slashing.firstSlashBlock(1) - 1;
+        next.originHash = blockhash(next.originNumber);
+        _postClosing();
+        (uint128 slashed,) = slashing.slashVotes(keysOf(1).blsKey, _votes(1, ISlasher.Kind.Finalize, 1), receiver);
+        assertEq(slashed, rest / 20);
+        _advance(3);
+        _closeEpoch(0, _evenly(4), 15);
+        rest = staking.sequencer(1).stake;
+        (slashed,) = slashing.slashVotes(keysOf(1).blsKey, _votes(1, ISlasher.Kind.Finalize, 2), receiver);
+        assertEq(slashed, rest / 4);
+    }
+
+    /// C13, C15: the key that signed, not the key in use; stake that left since the snapshot pays, stake that came does not.
+    function test_an_old_key_is_good_evidence_within_the_unbonding_time() public {
+        bytes memory old = keysOf(1).blsKey;
+        ISequencerPool.Keys memory keys = keysOf(1);
+        keys.blsKey = BlsSigner.publicKey(7);
+        bytes memory possession = BlsSigner.provePossession(7, pool.possessionMessage(owner(1), keys.blsKey));
+        vm.startPrank(owner(1));
+        pool.register(1, keys, possession);
+        staking.requestSelfExit(1, STAKE);
+        vm.stopPrank();
+        uint64 exitId = staking.exitCount();
+        (uint128 slashed,) = slashing.slashVotes(old, _votes(1, ISlasher.Kind.Finalize, 0), receiver);
+        assertEq(slashed, 0, "nothing is bonded any more");
+        assertEq(staking.exits(exitId).amount, STAKE * 95 / 100, "the exit pays");
+        skip(241);
+        staking.finishExit(exitId);
+        assertEq(slashing.burn(), STAKE * 5 / 100);
+    }
+
+    function test_evidence_ends_with_the_unbonding_time() public {
+        uint256 end = vm.getBlockTimestamp() - 3 + 240;
+        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
+        vm.warp(end);
+        _refuse(abi.encodeWithSelector(IStaking.Staking_SlashTooLate.selector, end, end), votes);
+        vm.warp(end - 1);
+        slashing.slashVotes(keysOf(1).blsKey, votes, receiver);
+        assertTrue(slashing.isPunished(1, 0));
+    }
+
+    /// After jail and a top-up a fresh readiness proof brings the sequencer back.
+    function test_the_way_back_after_a_slash() public {
+        vm.prank(owner(1));
+        staking.requestSelfExit(1, STAKE - 20_000e18);
+        slashing.slashVotes(keysOf(1).blsKey, _votes(1, ISlasher.Kind.Finalize, 0), receiver);
+        uint64 number = uint64(vm.getBlockNumber()) - 1;
+        bytes memory signature = BlsSigner.sign(secret(1), pool.readinessMessage(1, number, blockhash(number), 0));
+        vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_WrongStatus.selector, 1, ISequencerPool.Status.Jailed));
+        pool.activate(1, number, 0, signature);
+        skip(60);
+        vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_InsufficientStake.selector, 1, 19_000e18, 20_000e18));
+        pool.activate(1, number, 0, signature);
+        vm.prank(owner(1));
+        staking.topUp(1, 1_000e18 + 1);
+        _ready(1);
+        assertEq(uint8(pool.entry(1).status), uint8(ISequencerPool.Status.Active));
+    }
+
+    // -- slashBatches
+
+    function test_two_cores_of_one_batch_are_slashed() public {
+        (ISlasher.Attestation memory a, ISlasher.Attestation memory b) = _attestations(2);
+        (uint128 slashed, uint128 bounty) = slashing.slashBatches(keysOf(2).blsKey, a, b, receiver);
+        assertEq(slashed, STAKE / 20);
+        assertEq(bounty, slashed / 20);
+        assertTrue(slashing.isPunished(2, 0));
+    }
+
+    function test_two_encodings_of_one_core_are_honest() public {
+        (ISlasher.Attestation memory a, ISlasher.Attestation memory b) = _attestations(2);
+        b.core = a.core;
+        _attest(2, b);
+        bytes memory key = keysOf(2).blsKey;
+        vm.expectRevert(ISlasher.Slasher_NoConflict.selector);
+        slashing.slashBatches(key, a, b, receiver);
+    }
+
+    function test_cores_of_different_batches_do_not_contradict() public {
+        bytes memory key = keysOf(2).blsKey;
+        (ISlasher.Attestation memory a, ISlasher.Attestation memory b) = _attestations(2);
+        b.core.index = 2;
+        _attest(2, b);
+        vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_DifferentContext.selector, "index", 1, 2));
+        slashing.slashBatches(key, a, b, receiver);
+        (b.core.index, b.core.epoch) = (1, 1);
+        _attest(2, b);
+        vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_DifferentContext.selector, "epoch", 0, 1));
+        slashing.slashBatches(key, a, b, receiver);
+        (b.core.epoch, b.core.generation) = (0, 1);
+        _attest(2, b);
+        vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_DifferentContext.selector, "generation", 0, 1));
+        slashing.slashBatches(key, a, b, receiver);
+    }
+
+    function test_a_certificate_is_no_evidence_against_a_member() public {
+        (ISlasher.Attestation memory a, ISlasher.Attestation memory b) = _attestations(2);
+        a.signature = _certificate(inbox.hashCore(a.core), a.dataHash, 15).signature;
+        bytes memory key = keysOf(2).blsKey;
+        vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 2));
+        slashing.slashBatches(key, a, b, receiver);
+    }
+
+    // -- Bounty and burning
+
+    /// C14, C39: a receiver that cannot be paid costs the reporter its own report, nobody else's.
+    function test_anyone_else_may_report_with_another_receiver() public {
+        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
+        bytes memory key = keysOf(1).blsKey;
+        vm.expectRevert();
+        slashing.slashVotes(key, votes, address(0));
+        assertFalse(slashing.isPunished(1, 0));
+        slashing.slashVotes(key, votes, receiver);
+        assertTrue(slashing.isPunished(1, 0));
+    }
+
+    function test_only_the_slasher_jails() public {
+        vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_NotSlasher.selector, slasher, address(this)));
+        pool.jail(1, 1);
+    }
+
+    function test_a_jailed_sequencer_leaves_the_next_snapshot() public {
+        slashing.slashVotes(keysOf(1).blsKey, _votes(1, ISlasher.Kind.Finalize, 0), receiver);
+        _advance(3);
+        uint64 id = _snapshot();
+        ISequencerPool.Member[] memory members = pool.snapshot(id).members;
+        assertEq(members.length, 3);
+        for (uint256 i = 0; i < 3; ++i) {
+            assertNotEq(members[i].id, 1);
+        }
+        assertEq(pool.snapshot(0).members.length, 4, "a serving snapshot never changes");
+    }
+
+    // -- jailAbsent
+
+    /// @dev Closes `count` epochs in which member 0 misses every term it is drawn for.
+    function _epochsWithout(uint256 count) private returns (uint64 id, bytes[] memory performance) {
+        performance = new bytes[](count);
+        id = pool.snapshot(0).members[0].id;
+        for (uint256 e = 0; e < count; ++e) {
+            _advance(1);
+            _prepareClosing();
+            uint32 drawn;
+            for (uint64 term = 1; term <= 8; ++term) {
+                (uint256 member,) = pool.leaderOf(0, uint64(e), term);
+                if (member == 0) ++drawn;
+            }
+            performance[e] =
+                bytes.concat(bytes8(uint64(drawn)), bytes8(uint64(60 << 32)), bytes8(uint64(60 << 32)), bytes8(uint64(60 << 32)));
+            next.performance = keccak256(performance[e]);
+            _post(15, performance[e]);
+        }
+    }
+
+    function test_a_leader_that_misses_its_terms_is_jailed() public {
+        (uint64 id, bytes[] memory performance) = _epochsWithout(4);
+        uint256 drawn;
+        for (uint64 e = 0; e < 4; ++e) {
+            drawn += uint64(bytes8(performance[e]));
+        }
+        assertGe(drawn, 3, "the draws of this seed");
+        uint64 until = uint64(vm.getBlockTimestamp()) + 60;
+        vm.expectEmit(address(slashing));
+        emit ISlasher.Absent(id, 3, drawn, drawn, until);
+        slashing.jailAbsent(id, 3, performance);
+        assertEq(pool.entry(id).jailedUntil, until);
+        assertEq(staking.sequencer(id).stake, STAKE, "no slash");
+        // Once: what was counted does not count again.
+        vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_NotAbsent.selector, id, 0, 0));
+        slashing.jailAbsent(id, 3, performance);
+        uint64 other = pool.snapshot(0).members[1].id;
+        vm.expectRevert();
+        slashing.jailAbsent(other, 3, performance);
+        vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_NotAbsent.selector, 99, 0, 0));
+        slashing.jailAbsent(99, 3, performance);
+    }
+
+    function test_absence_is_judged_over_the_last_epochs_by_their_certified_bytes() public {
+        (uint64 id, bytes[] memory performance) = _epochsWithout(4);
+        vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_WrongEpoch.selector, 4, 2, 3));
+        slashing.jailAbsent(id, 4, performance);
+        vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_WrongEpoch.selector, 1, 2, 3));
+        slashing.jailAbsent(id, 1, performance);
+        vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_DifferentContext.selector, "epochs", 4, 3));
+        slashing.jailAbsent(id, 2, performance);
+        bytes32 right = keccak256(performance[1]);
+        performance[1][7] = bytes1(uint8(performance[1][7]) + 1);
+        vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_WrongPerformance.selector, 1, keccak256(performance[1]), right));
+        slashing.jailAbsent(id, 3, performance);
+    }
+
+    function test_declared_downtime_does_not_count() public {
+        uint64 id = pool.snapshot(0).members[0].id;
+        vm.prank(owner(id));
+        pool.declareDowntime(id, 2, 26);
+        (, bytes[] memory performance) = _epochsWithout(4);
+        uint256 drawn = uint256(uint64(bytes8(performance[0]))) + uint64(bytes8(performance[1]));
+        if (drawn >= 3) {
+            slashing.jailAbsent(id, 3, performance);
+            assertEq(uint8(pool.entry(id).status), uint8(ISequencerPool.Status.Jailed));
+        } else {
+            vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_NotAbsent.selector, id, drawn, drawn));
+            slashing.jailAbsent(id, 3, performance);
+        }
+    }
+
+    function test_downtime_needs_notice_an_end_and_a_pause() public {
+        vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_NotOwner.selector, 1, owner(1), address(this)));
+        pool.declareDowntime(1, 2, 3);
+        vm.startPrank(owner(1));
+        vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_DowntimeOutOfBounds.selector, 1, 3, 2, 24));
+        pool.declareDowntime(1, 1, 3);
+        vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_DowntimeOutOfBounds.selector, 2, 27, 2, 24));
+        pool.declareDowntime(1, 2, 27);
+        vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_DowntimeOutOfBounds.selector, 2, 2, 2, 24));
+        pool.declareDowntime(1, 2, 2);
+        vm.expectEmit(address(pool));
+        emit ISequencerPool.DowntimeDeclared(1, 2, 26);
+        pool.declareDowntime(1, 2, 26);
+        vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_DowntimeOutOfBounds.selector, 169, 170, 170, 24));
+        pool.declareDowntime(1, 169, 170);
+        pool.declareDowntime(1, 170, 171);
+        (uint64 from, uint64 to) = pool.downtimeOf(1);
+        assertEq(from, 170);
+        assertEq(to, 171);
+    }
+
+    // -- Helpers
+
+    function _prepareClosing() private {
+        _prepare(type(uint32).max);
+        next.performance = keccak256(_performance(_evenly(4)));
+    }
+
+    function _postClosing() private {
+        _post(15, _performance(_evenly(4)));
+    }
+}

@@ -1,0 +1,556 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {IStaking} from "../../src/interfaces/IStaking.sol";
+import {World} from "../helpers/World.sol";
+
+/// @notice Slashes and switches, by figures.
+contract StakingSlashTest is World {
+    address private alice = makeAddr("alice");
+    address private bob = makeAddr("bob");
+    uint64 private id;
+    uint64 private other;
+
+    function setUp() public override {
+        super.setUp();
+        id = _bond(STAKE, 1_000);
+        other = _bond(STAKE, 1_000);
+        _fund(alice, 1_000_000e18);
+        _fund(bob, 1_000_000e18);
+    }
+
+    function _roll() private returns (uint64) {
+        skip(10);
+        vm.prank(address(pool));
+        return staking.roll();
+    }
+
+    function _delegate(address who, uint128 amount) private {
+        vm.prank(who);
+        staking.delegate(id, amount);
+    }
+
+    function _slash(uint64 snapshot, uint16 bps) private returns (uint128) {
+        vm.prank(slasher);
+        return staking.slash(id, snapshot, bps);
+    }
+
+    function _checkBalance() private view {
+        assertEq(token.balanceOf(address(staking)), staking.totalStake() + staking.totalUnbonding() + staking.totalSlashed());
+    }
+
+    // -- slash
+
+    function test_a_slash_takes_in_proportion_from_all_that_was_bonded() public {
+        _delegate(alice, 10_000e18);
+        _roll();
+        vm.expectEmit(address(staking));
+        emit IStaking.Slashed(id, 0, 2_500e18, 0, 47_500e18);
+        assertEq(_slash(0, 500), 2_500e18);
+        assertApproxEqAbs(staking.stakeOf(id, alice), 9_500e18, 1);
+        assertApproxEqAbs(staking.sequencer(id).selfStake, 38_000e18, 1);
+        assertEq(staking.totalStake(), 47_500e18 + STAKE);
+        assertEq(staking.totalSlashed(), 2_500e18);
+        assertEq(staking.slashCount(id), 1);
+        assertEq(staking.sequencer(other).selfStake, STAKE, "nobody else's");
+        _checkBalance();
+    }
+
+    /// C13: what is on its way out is slashed when it is paid, and no payment comes before the slash can.
+    function test_C13_unbonding_stake_does_not_escape() public {
+        _delegate(alice, 10_000e18);
+        _roll();
+        vm.prank(alice);
+        staking.requestExit(id, 10_000e18);
+        vm.prank(owner(id));
+        staking.requestSelfExit(id, STAKE);
+        skip(229);
+        assertEq(_slash(0, 500), 0, "nothing is bonded any more");
+        assertEq(staking.exits(1).amount, 9_500e18);
+        skip(11);
+        vm.expectEmit(address(staking));
+        emit IStaking.Slashed(id, 0, 0, 500e18, 0);
+        vm.expectEmit(address(staking));
+        emit IStaking.ExitFinished(1, id, alice, 9_500e18);
+        assertEq(staking.finishExit(1), 9_500e18);
+        assertEq(staking.finishExit(2), 38_000e18);
+        assertEq(staking.totalSlashed(), 2_500e18);
+        assertEq(staking.totalUnbonding(), 0);
+        _checkBalance();
+    }
+
+    /// C15: stake that left before the snapshot, or came after it, is not touched.
+    function test_C15_neither_earlier_leavers_nor_later_joiners_are_hit() public {
+        _delegate(alice, 10_000e18);
+        vm.prank(alice);
+        staking.requestExit(id, 4_000e18);
+        _roll();
+        _delegate(bob, 20_000e18);
+        _delegate(alice, 6_000e18);
+        vm.expectEmit(address(staking));
+        emit IStaking.Slashed(id, 0, 2_300e18, 0, 69_700e18);
+        assertEq(_slash(0, 500), 2_300e18);
+        assertEq(staking.exits(1).amount, 4_000e18);
+        assertApproxEqAbs(staking.stakeOf(id, bob), 20_000e18, 1);
+        assertApproxEqAbs(staking.stakeOf(id, alice), 11_700e18, 1);
+        assertApproxEqAbs(staking.sequencer(id).selfStake, 38_000e18, 1);
+        // Whatever comes next, they hold on to it.
+        uint128 held = staking.stakeOf(id, bob);
+        vm.prank(bob);
+        staking.requestExit(id, held);
+        skip(240);
+        assertApproxEqAbs(staking.finishExit(2), 20_000e18, 1);
+        assertEq(staking.sharesOf(id, bob), 0);
+    }
+
+    /// C15: an exit that holds old and new stake loses for the old only.
+    function test_C15_an_exit_of_several_periods_loses_for_its_old_part() public {
+        _delegate(alice, 10_000e18);
+        _roll();
+        _delegate(alice, 6_000e18);
+        _roll();
+        vm.startPrank(alice);
+        staking.requestExit(id, 4_000e18);
+        staking.requestExit(id, 8_000e18);
+        vm.stopPrank();
+        _slash(0, 1_000);
+        assertEq(staking.exits(1).amount, 3_600e18, "all of it old");
+        assertEq(staking.exits(2).amount, 7_400e18, "6,000 of it old");
+        assertApproxEqAbs(staking.stakeOf(id, alice), 4_000e18, 1, "all of it new");
+        _slash(1, 1_000);
+        assertEq(staking.exits(1).amount, 3_240e18);
+        assertEq(staking.exits(2).amount, 4_860e18 + 1_800e18);
+        assertApproxEqAbs(staking.stakeOf(id, alice), 3_600e18, 40e18 + 1, "the bonus of the first slash counts as newer");
+        skip(300);
+        staking.finishExit(1);
+        staking.finishExit(2);
+        _checkBalance();
+    }
+
+    /// C15: joining and leaving between two snapshots was never bonded in one.
+    function test_C15_stake_of_no_snapshot_is_not_slashed() public {
+        _roll();
+        _delegate(alice, 10_000e18);
+        vm.prank(alice);
+        staking.requestExit(id, 10_000e18);
+        _roll();
+        _slash(0, 5_000);
+        _slash(1, 5_000);
+        assertEq(staking.exits(1).amount, 10_000e18);
+    }
+
+    /// C10: no slash of two wei or more rounds to nothing, and none takes more than there is.
+    function testFuzz_C10_a_slash_never_rounds_to_zero_nor_exceeds_the_stake(uint128 left, uint16 bps, uint128 later) public {
+        left = uint128(bound(left, 1, STAKE));
+        bps = uint16(bound(bps, 1, 5_000));
+        later = uint128(bound(later, 0, 10_000e18));
+        _roll();
+        if (later != 0) _delegate(bob, later);
+        if (left < STAKE) {
+            vm.prank(owner(id));
+            staking.requestSelfExit(id, STAKE - left);
+        }
+        uint128 before = staking.sequencer(id).stake;
+        uint128 taken = _slash(0, bps);
+        assertLe(taken, before);
+        if (left > 1) assertGt(taken, 0);
+        assertApproxEqAbs(taken, (uint256(left) * bps + 9_999) / 10_000, 1);
+        if (left > 100) assertApproxEqAbs(staking.stakeOf(id, bob), later, uint256(later) / left + 2);
+        if (left < STAKE) assertEq(staking.exits(1).amount, STAKE - left - (uint256(STAKE - left) * bps + 9_999) / 10_000);
+        _checkBalance();
+    }
+
+    function test_only_the_slasher_slashes_and_within_bounds() public {
+        _roll();
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_NotSlasher.selector, slasher, address(this)));
+        staking.slash(id, 0, 500);
+        vm.startPrank(slasher);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_UnknownSequencer.selector, 9));
+        staking.slash(9, 0, 500);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_SlashOutOfBounds.selector, 0, 5_000));
+        staking.slash(id, 0, 0);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_SlashOutOfBounds.selector, 5_001, 5_000));
+        staking.slash(id, 0, 5_001);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_UnknownSnapshot.selector, 1));
+        staking.slash(id, 1, 500);
+        skip(240);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_SlashTooLate.selector, vm.getBlockTimestamp(), vm.getBlockTimestamp()));
+        staking.slash(id, 0, 500);
+    }
+
+    function test_slashed_tokens_go_where_the_slasher_says_and_nothing_else_does() public {
+        _roll();
+        _slash(0, 500);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_NotSlasher.selector, slasher, address(this)));
+        staking.releaseSlashed(address(this), 1);
+        vm.startPrank(slasher);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_InsufficientStake.selector, 2_000e18 + 1, 2_000e18));
+        staking.releaseSlashed(alice, 2_000e18 + 1);
+        uint256 before = token.balanceOf(alice);
+        vm.expectEmit(address(staking));
+        emit IStaking.SlashedReleased(alice, 100e18, 1_900e18);
+        staking.releaseSlashed(alice, 100e18);
+        assertEq(token.balanceOf(alice), before + 100e18);
+        _checkBalance();
+    }
+
+    /// C31: below the minimum nobody joins it until its owner tops up; then it goes on at the new price.
+    function test_C31_re_entry_after_a_slash() public {
+        _roll();
+        _slash(0, 5_000);
+        _slash(0, 5_000);
+        assertApproxEqAbs(staking.sequencer(id).selfStake, 10_000e18, 1);
+        vm.expectPartialRevert(IStaking.Staking_BelowMinimum.selector);
+        vm.prank(alice);
+        staking.delegate(id, 1e18);
+        vm.prank(owner(id));
+        staking.topUp(id, 15_000e18);
+        assertApproxEqAbs(staking.sequencer(id).selfStake, 25_000e18, 1);
+        assertApproxEqAbs(lens.previewEntry(id, 1e18), 4e24, 1e6, "a share costs a quarter");
+        _delegate(alice, 10e18);
+        assertApproxEqAbs(staking.stakeOf(id, alice), 10e18, 1);
+        _roll();
+        _slash(2 - 1, 500);
+        assertApproxEqAbs(staking.stakeOf(id, alice), 9.5e18, 1);
+    }
+
+    /// C6, C8: shares that a slash spared earn from the next snapshot on, before anybody touched the position, and as much after.
+    function test_C8_spared_shares_are_told_before_and_after_they_are_noted() public {
+        _roll();
+        _delegate(bob, 20_000e18);
+        _roll();
+        _roll();
+        _slash(0, 1_000);
+        assertEq(staking.sequencer(id).sharesFrom, 3, "the next snapshot divides by other shares");
+        _delegate(alice, 1e18);
+        IStaking.Segment[] memory before = staking.segments(id, bob, 0, 10);
+        assertEq(before.length, 2);
+        assertEq(before[0].from, 1);
+        assertEq(before[0].shares, 20_000e24);
+        assertEq(before[1].from, 3);
+        assertEq(before[1].shares, staking.sharesOf(id, bob));
+        assertEq(staking.sharesAt(id, bob, 2), 20_000e24);
+        assertEq(staking.sharesAt(id, bob, 3), before[1].shares);
+        assertEq(staking.sequencer(id).sharesFrom, 3);
+        assertEq(staking.segments(id, bob, 1, 10).length, 1);
+        assertEq(staking.segments(id, bob, 2, 10).length, 0);
+        assertEq(staking.segments(id, bob, 0, 1).length, 1);
+        _roll();
+        vm.prank(bob);
+        staking.requestExit(id, 1e18);
+        IStaking.Segment[] memory list = staking.segments(id, bob, 0, 10);
+        assertEq(list.length, 3);
+        assertEq(abi.encode(list[0], list[1]), abi.encode(before[0], before[1]));
+        assertEq(staking.sharesAt(id, bob, 3), before[1].shares);
+    }
+
+    // -- switch
+
+    function test_a_switch_moves_stake_at_once() public {
+        _delegate(alice, 10_000e18);
+        _roll();
+        uint64 readyAt = uint64(vm.getBlockTimestamp()) + 240;
+        vm.expectEmit(address(staking));
+        emit IStaking.PositionChanged(id, alice, 6_000e24, 46_000e18, 46_000e24, 1);
+        vm.expectEmit(address(staking));
+        emit IStaking.PositionChanged(other, alice, 4_000e24, 44_000e18, 44_000e24, 1);
+        vm.expectEmit(address(staking));
+        emit IStaking.Switched(id, other, alice, 4_000e18, readyAt, 1);
+        vm.prank(alice);
+        assertEq(staking.switchSequencer(id, other, 4_000e18, 4_000e24), 4_000e24);
+        assertEq(staking.stakeOf(other, alice), 4_000e18);
+        assertEq(staking.totalStake(), 2 * STAKE + 10_000e18);
+        assertEq(staking.totalUnbonding(), 0);
+        (uint64 from, uint128 amount, uint64 ready, uint128 owed) = staking.arrivals(other, alice);
+        assertEq(from, id);
+        assertEq(amount, 4_000e18);
+        assertEq(ready, readyAt);
+        assertEq(owed, 0);
+        _checkBalance();
+    }
+
+    function test_a_switch_keeps_all_bounds() public {
+        _delegate(alice, 50_000e18);
+        uint64 third = _bond(STAKE, 0);
+        vm.startPrank(alice);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_SameSequencer.selector, id));
+        staking.switchSequencer(id, id, 1, 0);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_UnknownSequencer.selector, 9));
+        staking.switchSequencer(id, 9, 1, 0);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_UnknownSequencer.selector, 9));
+        staking.switchSequencer(9, id, 1, 0);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_InsufficientStake.selector, 50_000e18 + 1, 50_000e18));
+        staking.switchSequencer(id, other, 50_000e18 + 1, 0);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_TooFewShares.selector, 1e6, 1e6 + 1));
+        staking.switchSequencer(id, other, 1, 1e6 + 1);
+        staking.delegate(other, 20_000e18);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_AboveMaximum.selector, 100_000e18 + 1, 100_000e18));
+        staking.switchSequencer(id, other, 40_000e18 + 1, 0);
+        // Once there, neither on nor a second time, until the unbonding time has passed.
+        staking.switchSequencer(id, other, 1e18, 0);
+        uint64 readyAt = uint64(vm.getBlockTimestamp()) + 240;
+        skip(239);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_SwitchedRecently.selector, other, readyAt, readyAt - 1));
+        staking.switchSequencer(other, third, 1e18, 0);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_SwitchedRecently.selector, other, readyAt, readyAt - 1));
+        staking.switchSequencer(id, other, 1e18, 0);
+        staking.switchSequencer(id, third, 1e18, 0);
+        skip(1);
+        staking.switchSequencer(other, third == other ? id : id, 1e18, 0);
+        (uint64 from,,,) = staking.arrivals(other, alice);
+        assertEq(from, 0, "forgotten");
+    }
+
+    /// C13: a switch does not shake off a fault of the old sequencer, and anybody may bring it home.
+    function test_C13_switched_stake_pays_for_the_old_sequencer() public {
+        _delegate(alice, 10_000e18);
+        _roll();
+        vm.prank(alice);
+        staking.switchSequencer(id, other, 10_000e18, 0);
+        _slash(0, 500);
+        (, uint128 amount,, uint128 owed) = staking.arrivals(other, alice);
+        assertEq(amount, 9_500e18);
+        assertEq(owed, 500e18);
+        vm.expectEmit(address(staking));
+        emit IStaking.SwitchSlashed(id, other, alice, 500e18);
+        staking.settleSwitch(other, alice);
+        assertEq(staking.stakeOf(other, alice), 9_500e18);
+        assertEq(staking.sequencer(other).selfStake, STAKE, "the others behind it lose nothing");
+        assertEq(staking.totalSlashed(), 2_500e18);
+        staking.settleSwitch(other, alice);
+        assertEq(staking.stakeOf(other, alice), 9_500e18, "once");
+        _checkBalance();
+    }
+
+    /// C13: nor does an exit from the new place.
+    function test_C13_switched_stake_pays_from_its_exits() public {
+        _delegate(alice, 10_000e18);
+        _roll();
+        vm.startPrank(alice);
+        staking.switchSequencer(id, other, 10_000e18, 0);
+        staking.requestExit(other, 300e18);
+        staking.requestExit(other, 9_700e18);
+        vm.stopPrank();
+        _slash(0, 500);
+        skip(240);
+        assertEq(staking.finishExit(1), 0, "nothing is left of it, and it is done");
+        assertEq(staking.finishExit(2), 9_500e18);
+        (uint64 from,,, uint128 owed) = staking.arrivals(other, alice);
+        assertEq(owed, 0);
+        staking.settleSwitch(other, alice);
+        (from,,,) = staking.arrivals(other, alice);
+        assertEq(from, 0);
+        assertEq(staking.totalUnbonding(), 0);
+        assertEq(staking.totalSlashed(), 2_500e18);
+        _checkBalance();
+    }
+
+    /// C15: a switch made before the snapshot was taken is out of its reach.
+    function test_C15_a_switch_before_the_snapshot_is_not_hit() public {
+        _delegate(alice, 10_000e18);
+        vm.prank(alice);
+        staking.switchSequencer(id, other, 10_000e18, 0);
+        _roll();
+        _slash(0, 500);
+        staking.settleSwitch(other, alice);
+        assertEq(staking.stakeOf(other, alice), 10_000e18);
+        skip(300);
+        staking.settleSwitch(other, alice);
+        (uint64 from,,,) = staking.arrivals(other, alice);
+        assertEq(from, 0);
+    }
+
+    /// C15: however often it is settled in between, old and new parts of switched stake pay what each owes.
+    function test_C15_switched_stake_of_several_periods_pays_for_its_old_part() public {
+        _delegate(alice, 10_000e18);
+        _roll();
+        _delegate(alice, 10_000e18);
+        _roll();
+        vm.prank(alice);
+        staking.switchSequencer(id, other, 20_000e18, 0);
+        _slash(0, 1_000);
+        staking.settleSwitch(other, alice);
+        assertEq(staking.stakeOf(other, alice), 19_000e18);
+        _slash(0, 1_000);
+        staking.settleSwitch(other, alice);
+        assertEq(staking.stakeOf(other, alice), 18_100e18);
+        _slash(1, 1_000);
+        staking.settleSwitch(other, alice);
+        assertEq(staking.stakeOf(other, alice), 8_100e18 - 810e18 + 9_000e18);
+        skip(300);
+        staking.settleSwitch(other, alice);
+        (uint64 from,,,) = staking.arrivals(other, alice);
+        assertEq(from, 0);
+        _checkBalance();
+    }
+
+    /// C39: a position that owes more than it holds cannot switch, but nothing else stops.
+    function test_C39_who_owes_more_than_it_holds_pays_from_its_exits_and_goes_on() public {
+        _delegate(alice, 10_000e18);
+        _roll();
+        vm.startPrank(alice);
+        staking.switchSequencer(id, other, 10_000e18, 0);
+        staking.requestExit(other, 10_000e18);
+        vm.stopPrank();
+        _slash(0, 500);
+        skip(240);
+        vm.prank(bob);
+        staking.delegate(id, 1e18);
+        vm.startPrank(alice);
+        staking.delegate(id, 1e18);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_InsufficientStake.selector, 500e18, 0));
+        staking.switchSequencer(id, other, 1e18, 0);
+        assertEq(staking.finishExit(1), 9_500e18);
+        staking.switchSequencer(id, other, 0.5e18, 0);
+        vm.stopPrank();
+        _checkBalance();
+    }
+
+    /// C14: no number of delegators, and nothing they do, makes a slash dearer.
+    function test_C14_a_slash_costs_the_same_for_many_delegators() public {
+        uint256 snapshot = vm.snapshotState();
+        _roll();
+        vm.prank(slasher);
+        uint256 gas = gasleft();
+        staking.slash(id, 0, 500);
+        gas -= gasleft();
+        vm.revertToState(snapshot);
+        for (uint256 i = 0; i < 200; ++i) {
+            address account = address(uint160(0xd0000 + i));
+            _fund(account, 1e18);
+            vm.prank(account);
+            staking.delegate(id, 1e18);
+        }
+        _roll();
+        vm.prank(slasher);
+        uint256 many = gasleft();
+        staking.slash(id, 0, 500);
+        many -= gasleft();
+        assertLe(many, gas + 1_000);
+    }
+}
+
+/// @notice Any order of entries, exits and slashes against a plain model that keeps every piece of stake apart.
+contract StakingSlashModelTest is World {
+    struct Piece {
+        uint64 joined;
+        uint64 left;
+        uint256 exitId;
+        uint256 value;
+    }
+
+    uint256 private constant ACCOUNTS = 4;
+    uint256 private constant TOLERANCE = 1e6;
+    mapping(uint256 => Piece[]) private pieces;
+    uint64 private id;
+    uint64 private landed;
+    bool private plain;
+
+    function _account(uint256 i) private view returns (address) {
+        return i == 0 ? owner(id) : address(uint160(0xacc00 + i));
+    }
+
+    function _position(uint256 i) private view returns (address) {
+        return i == 0 ? address(0) : _account(i);
+    }
+
+    function testFuzz_C15_every_position_and_exit_loses_what_the_model_says(uint256 seed) public {
+        id = _bond(STAKE, 0);
+        pieces[0].push(Piece(0, type(uint64).max, 0, STAKE));
+        for (uint256 i = 1; i < ACCOUNTS; ++i) {
+            _fund(_account(i), 1_000_000e18);
+        }
+        plain = true;
+        for (uint256 step = 0; step < 40; ++step) {
+            uint256 random = uint256(keccak256(abi.encode(seed, step)));
+            uint256 who = (random >> 8) % ACCOUNTS;
+            if (random % 8 < 3) _enter(who, random >> 16);
+            else if (random % 8 < 5) _leave(who, random >> 16);
+            else if (random % 8 < 7) _roll();
+            else _slash(random >> 16);
+            _compare();
+        }
+    }
+
+    function _enter(uint256 who, uint256 random) private {
+        if (who == 0 || lens.room(id) < 1e18 || staking.sequencer(id).selfStake < 20_000e18) return;
+        uint128 amount = uint128(bound(random, 1e18, lens.room(id)));
+        vm.prank(_account(who));
+        staking.delegate(id, amount);
+        pieces[who].push(Piece(staking.period(), type(uint64).max, 0, amount));
+    }
+
+    function _leave(uint256 who, uint256 random) private {
+        uint128 held = staking.stakeOf(id, _position(who));
+        if (held < 1e18) return;
+        uint128 amount = random % 3 == 0 ? held : uint128(bound(random, 1e18, held));
+        vm.prank(_account(who));
+        uint64 exitId = who == 0 ? staking.requestSelfExit(id, amount) : staking.requestExit(id, amount);
+        uint256 rest = amount;
+        // Oldest first.
+        uint256 length = pieces[who].length;
+        for (uint256 i = 0; i < length && rest > 0; ++i) {
+            Piece storage piece = pieces[who][i];
+            if (piece.exitId != 0 || piece.value == 0) continue;
+            uint256 part = piece.value < rest ? piece.value : rest;
+            rest -= part;
+            piece.value -= part;
+            pieces[who].push(Piece(piece.joined, staking.period(), exitId, part));
+        }
+        if (plain) assertLe(rest, TOLERANCE);
+    }
+
+    function _roll() private {
+        vm.prank(address(pool));
+        staking.roll();
+    }
+
+    function _slash(uint256 random) private {
+        uint64 now_ = staking.period();
+        if (now_ == 0) return;
+        uint64 snapshot = uint64(random % now_);
+        uint16 bps = uint16(bound(random >> 64, 1, 5_000));
+        // A slash of a snapshot before the last landing finds the last one's bonus counted as newer than what it was given for.
+        if (snapshot < landed) plain = false;
+        landed = now_;
+        vm.prank(slasher);
+        staking.slash(id, snapshot, bps);
+        for (uint256 who = 0; who < ACCOUNTS; ++who) {
+            for (uint256 i = 0; i < pieces[who].length; ++i) {
+                Piece storage piece = pieces[who][i];
+                if (piece.joined <= snapshot && snapshot < piece.left) piece.value -= piece.value * bps / 10_000;
+            }
+        }
+    }
+
+    function _compare() private view {
+        uint256 sum;
+        uint256 shares;
+        for (uint256 who = 0; who < ACCOUNTS; ++who) {
+            uint256 held;
+            for (uint256 i = 0; i < pieces[who].length; ++i) {
+                if (pieces[who][i].exitId == 0) held += pieces[who][i].value;
+            }
+            uint256 actual = staking.stakeOf(id, _position(who));
+            if (plain) assertApproxEqAbs(actual, held, TOLERANCE);
+            sum += actual;
+            shares += staking.sharesOf(id, _position(who));
+        }
+        assertLe(sum, staking.totalStake(), "no position is unbacked");
+        assertLe(shares, staking.sequencer(id).shares);
+        if (plain) {
+            for (uint64 exitId = 1; exitId <= staking.exitCount(); ++exitId) {
+                assertApproxEqAbs(staking.exits(exitId).amount, _exitValue(exitId), TOLERANCE);
+            }
+        }
+        assertEq(token.balanceOf(address(staking)), staking.totalStake() + staking.totalUnbonding() + staking.totalSlashed());
+    }
+
+    function _exitValue(uint256 exitId) private view returns (uint256 value) {
+        for (uint256 who = 0; who < ACCOUNTS; ++who) {
+            for (uint256 i = 0; i < pieces[who].length; ++i) {
+                if (pieces[who][i].exitId == exitId) value += pieces[who][i].value;
+            }
+        }
+    }
+}
