@@ -44,6 +44,22 @@ contract!(
     revenue, RevenueShare, "artifacts/RevenueShare.json"
 );
 contract!(
+    /// Slashes and jails by proof.
+    slasher, Slasher, "artifacts/Slasher.json"
+);
+contract!(
+    /// Who may change which parameter, after which delay.
+    governance, Governance, "artifacts/Governance.json"
+);
+contract!(
+    /// Names and pages of sequencers.
+    profiles, Profiles, "artifacts/Profiles.json"
+);
+contract!(
+    /// Reads many things at once.
+    lens, Lens, "artifacts/Lens.json"
+);
+contract!(
     /// L2: the origin of the running block.
     l1_block, L1Block, "artifacts/L1Block.json"
 );
@@ -57,12 +73,16 @@ contract!(
 );
 
 pub use fee_vault::FeeVault;
+pub use governance::Governance;
 pub use inbox::{BatchInbox, IBatchInbox};
 pub use l1_block::L1Block;
+pub use lens::Lens;
 pub use message_passer::MessagePasser;
 pub use parameters::{IParameters, Parameters};
 pub use pool::{ISequencerPool, SequencerPool};
 pub use portal::{IPortal, Portal};
+pub use profiles::{IProfiles, Profiles};
 pub use revenue::{IRevenueShare, RevenueShare};
+pub use slasher::{ISlasher, Slasher};
 pub use staking::{IStaking, Staking};
 pub use token::BatonToken;

@@ -5,8 +5,8 @@
 use crate::{
     Addresses, ChainParameters, Deployment, Genesis,
     contracts::{
-        BatchInbox, BatonToken, IBatchInbox, IParameters, ISequencerPool, Parameters, Portal, RevenueShare,
-        SequencerPool, Staking,
+        BatchInbox, BatonToken, Governance, IBatchInbox, IParameters, ISequencerPool, Lens, Parameters, Portal, Profiles,
+        RevenueShare, SequencerPool, Slasher, Staking,
     },
     explain,
     revert::explain_transport,
@@ -29,12 +29,35 @@ pub struct DeployConfig {
     pub deployer: Address,
     /// Receives the treasury's share.
     pub treasury: Address,
+    /// Who may change parameters and pause entry.
+    pub powers: Powers,
     /// Supply of the stake token, token wei.
     pub token_supply: U256,
     /// The chain parameters.
     pub parameters: ChainParameters,
     /// The L2 genesis; its origin must be an L1 block that exists already.
     pub genesis: Genesis,
+}
+
+/// The only powers over a running chain (`Governance.sol`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Powers {
+    /// Changes parameters, after the delay.
+    pub governor: Address,
+    /// Pauses entry, at once.
+    pub guardian: Address,
+    /// Seconds between the announcement of a change and its execution.
+    pub delay: u32,
+}
+
+impl Powers {
+    /// All in one hand, with the unbonding time as delay: who dislikes a change can leave before it counts.
+    pub fn of(account: Address, parameters: &ChainParameters) -> Self {
+        const LEAST: u64 = 60;
+        const MOST: u64 = 90 * 24 * 3_600;
+        let delay = u32::try_from(parameters.unbonding.clamp(LEAST, MOST)).unwrap_or(u32::MAX);
+        Self { governor: account, guardian: account, delay }
+    }
 }
 
 /// The keys and address of one node, to be registered.
@@ -89,7 +112,7 @@ pub enum DeployError {
     },
 }
 
-/// Deploys the seven contracts in one go (all transactions are sent before the first receipt is awaited).
+/// Deploys the eleven contracts in one go (all transactions are sent before the first receipt is awaited).
 ///
 /// # Errors
 /// If L1 refuses a transaction or one fails.
@@ -106,6 +129,10 @@ pub async fn deploy<P: Provider<Ethereum>>(provider: &P, config: &DeployConfig) 
         portal: at(4),
         revenue: at(5),
         inbox: at(6),
+        slasher: at(7),
+        governance: at(8),
+        profiles: at(9),
+        lens: at(10),
     };
     let contracts = creations(config, &addresses);
 
@@ -140,13 +167,26 @@ pub async fn deploy<P: Provider<Ethereum>>(provider: &P, config: &DeployConfig) 
 }
 
 /// Name, creation code, constructor arguments and address of every contract, in the order of the deployer's nonces.
-fn creations(config: &DeployConfig, a: &Addresses) -> [(&'static str, Bytes, Bytes, Address); 7] {
-    let values = IParameters::Values::from(&config.parameters);
+fn creations(config: &DeployConfig, a: &Addresses) -> [(&'static str, Bytes, Bytes, Address); 11] {
     let token = BatonToken::constructorCall { holder: config.deployer, supply: config.token_supply };
-    let parameters = Parameters::constructorCall { initial: values };
-    let staking = Staking::constructorCall { parameters: a.parameters, stakeToken: a.token, sequencerPool: a.pool };
-    let pool =
-        SequencerPool::constructorCall { parameters: a.parameters, stakingContract: a.staking, batchInbox: a.inbox };
+    let parameters = Parameters::constructorCall {
+        initial: IParameters::Values::from(&config.parameters),
+        manager: a.governance,
+        stakingContract: a.staking,
+        batchInbox: a.inbox,
+    };
+    let staking = Staking::constructorCall {
+        chainParameters: a.parameters,
+        stakeToken: a.token,
+        sequencerPool: a.pool,
+        slasherContract: a.slasher,
+    };
+    let pool = SequencerPool::constructorCall {
+        chainParameters: a.parameters,
+        stakingContract: a.staking,
+        batchInbox: a.inbox,
+        slasherContract: a.slasher,
+    };
     let portal = Portal::constructorCall {
         parameters: a.parameters,
         batchInbox: a.inbox,
@@ -154,7 +194,7 @@ fn creations(config: &DeployConfig, a: &Addresses) -> [(&'static str, Bytes, Byt
         forbidden: [a.staking, a.pool, a.token],
     };
     let revenue = RevenueShare::constructorCall {
-        parameters: a.parameters,
+        chainParameters: a.parameters,
         stakingContract: a.staking,
         sequencerPool: a.pool,
         batchInbox: a.inbox,
@@ -167,6 +207,21 @@ fn creations(config: &DeployConfig, a: &Addresses) -> [(&'static str, Bytes, Byt
         portalContract: a.portal,
         revenueShare: a.revenue,
     };
+    let slasher = Slasher::constructorCall {
+        chainParameters: a.parameters,
+        stakingContract: a.staking,
+        sequencerPool: a.pool,
+        batchInbox: a.inbox,
+    };
+    let governance = Governance::constructorCall {
+        parameters: a.parameters,
+        governor: config.powers.governor,
+        guardian: config.powers.guardian,
+        delay: config.powers.delay,
+    };
+    let profiles = Profiles::constructorCall { stakingContract: a.staking };
+    let lens =
+        Lens::constructorCall { stakingContract: a.staking, sequencerPool: a.pool, batchInbox: a.inbox };
     [
         ("BatonToken", BatonToken::BYTECODE.clone(), token.abi_encode().into(), a.token),
         ("Parameters", Parameters::BYTECODE.clone(), parameters.abi_encode().into(), a.parameters),
@@ -175,6 +230,10 @@ fn creations(config: &DeployConfig, a: &Addresses) -> [(&'static str, Bytes, Byt
         ("Portal", Portal::BYTECODE.clone(), portal.abi_encode().into(), a.portal),
         ("RevenueShare", RevenueShare::BYTECODE.clone(), revenue.abi_encode().into(), a.revenue),
         ("BatchInbox", BatchInbox::BYTECODE.clone(), inbox.abi_encode().into(), a.inbox),
+        ("Slasher", Slasher::BYTECODE.clone(), slasher.abi_encode().into(), a.slasher),
+        ("Governance", Governance::BYTECODE.clone(), governance.abi_encode().into(), a.governance),
+        ("Profiles", Profiles::BYTECODE.clone(), profiles.abi_encode().into(), a.profiles),
+        ("Lens", Lens::BYTECODE.clone(), lens.abi_encode().into(), a.lens),
     ]
 }
 

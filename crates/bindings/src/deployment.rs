@@ -27,11 +27,19 @@ pub struct Addresses {
     pub revenue: Address,
     /// Batches.
     pub inbox: Address,
+    /// Evidence of offences.
+    pub slasher: Address,
+    /// Who may change parameters.
+    pub governance: Address,
+    /// What sequencers say of themselves.
+    pub profiles: Address,
+    /// Reads of many things at once.
+    pub lens: Address,
 }
 
 impl Addresses {
     /// Every address with its contract's name, in the order in which a reader meets them.
-    pub const fn named(&self) -> [(&'static str, Address); 7] {
+    pub const fn named(&self) -> [(&'static str, Address); 11] {
         [
             ("BatonToken", self.token),
             ("Parameters", self.parameters),
@@ -40,6 +48,10 @@ impl Addresses {
             ("BatchInbox", self.inbox),
             ("Portal", self.portal),
             ("RevenueShare", self.revenue),
+            ("Slasher", self.slasher),
+            ("Governance", self.governance),
+            ("Profiles", self.profiles),
+            ("Lens", self.lens),
         ]
     }
 }

@@ -1,6 +1,6 @@
 //! The chain parameters as a file, and their way to and from the contract.
 
-use crate::contracts::IParameters::{Money, Posting, Rules, Stakes, Values};
+use crate::contracts::IParameters::{Money, Penalties, Posting, Rules, Stakes, Values};
 use serde::{Deserialize, Serialize};
 
 /// Every chain parameter, as `Parameters.sol` names them (units and bounds there). Token and wei amounts are decimal strings.
@@ -42,6 +42,10 @@ pub struct ChainParameters {
     pub tip_cap: u128,
     #[serde(with = "decimal")]
     pub repay_cap: u128,
+    pub first_bps: u16,
+    pub repeated_bps: u16,
+    pub bounty_bps: u16,
+    pub jail_time: u64,
 }
 
 impl ChainParameters {
@@ -86,6 +90,7 @@ convert! {
     posting Posting { batch_max_age_ms batchMaxAgeMs, batch_max_bytes batchMaxBytes, sign_wait_ms signWaitMs, post_grace postGrace, settlement_delay settlementDelay, stall_time stallTime, recovery_window recoveryWindow }
     stakes Stakes { snapshot_interval snapshotInterval, readiness_window readinessWindow, max_members maxMembers, unbonding unbonding, certificate_life certificateLife, min_stake minStake, max_stake maxStake }
     money Money { treasury_bps treasuryBps, producers_bps producersBps, tip_cap tipCap, repay_cap repayCap }
+    penalties Penalties { first_bps firstBps, repeated_bps repeatedBps, bounty_bps bountyBps, jail_time jailTime }
 }
 
 /// What L2 and batch rules read of them.

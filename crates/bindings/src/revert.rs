@@ -26,6 +26,9 @@ pub fn decode_revert(data: &[u8]) -> Option<String> {
         inbox::BatchInbox::BatchInboxErrors,
         portal::Portal::PortalErrors,
         revenue::RevenueShare::RevenueShareErrors,
+        slasher::Slasher::SlasherErrors,
+        profiles::Profiles::ProfilesErrors,
+        governance::Governance::GovernanceErrors,
         parameters::Parameters::ParametersErrors,
         token::BatonToken::BatonTokenErrors,
     );

@@ -10,7 +10,7 @@ use foundry_compilers::{
 use serde_json::{Value, json};
 use std::{env, fs, path::PathBuf, str::FromStr};
 
-const CONTRACTS: [&str; 10] = [
+const CONTRACTS: [&str; 14] = [
     "BatonToken",
     "Parameters",
     "Staking",
@@ -18,6 +18,10 @@ const CONTRACTS: [&str; 10] = [
     "BatchInbox",
     "Portal",
     "RevenueShare",
+    "Slasher",
+    "Governance",
+    "Profiles",
+    "Lens",
     "L1Block",
     "MessagePasser",
     "FeeVault",

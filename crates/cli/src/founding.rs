@@ -13,7 +13,7 @@ use alloy::{
     signers::local::PrivateKeySigner,
 };
 use baton_bindings::{
-    ChainParameters, DeployConfig, Deployment, Genesis, Registration, bond, contracts::BatonToken, deploy, register,
+    ChainParameters, DeployConfig, Deployment, Genesis, Powers, Registration, bond, contracts::BatonToken, deploy, register,
     start,
 };
 use baton_engine::genesis_block;
@@ -47,6 +47,8 @@ pub struct Founding {
     pub deployer: PrivateKeySigner,
     /// Receives the treasury's share.
     pub treasury: Address,
+    /// Who may change parameters and pause entry.
+    pub powers: Powers,
     /// The founding set.
     pub founders: Vec<Founder>,
     /// Wei that the deployer sends to each poster account.
@@ -117,6 +119,7 @@ pub async fn deploy_contracts(l1: &Url, founding: &Founding) -> Result<Deploymen
     let config = DeployConfig {
         deployer: founding.deployer.address(),
         treasury: founding.treasury,
+        powers: founding.powers,
         token_supply: U256::from(TOKEN_SUPPLY),
         parameters: founding.parameters.clone(),
         genesis,

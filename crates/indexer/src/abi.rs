@@ -1,5 +1,6 @@
 //! The events of the contracts.
 
 pub(crate) use baton_bindings::contracts::{
-    inbox::BatchInbox, pool::SequencerPool, portal::Portal, revenue::RevenueShare, staking::Staking,
+    inbox::BatchInbox, parameters::Parameters, pool::SequencerPool, portal::Portal, profiles::Profiles,
+    revenue::RevenueShare, slasher::Slasher, staking::Staking,
 };

@@ -1,4 +1,4 @@
-//! The tables of schema `chain` as the code sees them, and what fills them. `migrations/0001_create_chain.sql` is the other
+//! The tables of schema `chain` as the code sees them, and what fills them. `migrations/` are the other
 //! side; a test holds the two together.
 
 pub(crate) mod l1;
@@ -41,6 +41,37 @@ tables! {
     SLASHES = slashes by l1_block {
         l1_block Int, log_index Int, sequencer Int, snapshot Int, amount Numeric, unbonding_amount Numeric,
     }
+    SPARED_SHARES = spared_shares by l1_block {
+        l1_block Int, log_index Int, sequencer Int, snapshot Int, spared Numeric, bonus Numeric, shares Numeric, period Int,
+    }
+    OWNER_PROPOSALS = owner_proposals by l1_block { l1_block Int, log_index Int, sequencer Int, owner Bytes, proposed Bytes }
+    OWNER_CHANGES = owner_changes by l1_block { l1_block Int, log_index Int, sequencer Int, previous Bytes, owner Bytes }
+    SWITCHES = switches by l1_block {
+        l1_block Int, log_index Int, from_sequencer Int, to_sequencer Int, account Bytes, amount Numeric, ready_at Time,
+        period Int,
+    }
+    SWITCH_SLASHES = switch_slashes by l1_block {
+        l1_block Int, log_index Int, from_sequencer Int, to_sequencer Int, account Bytes, amount Numeric,
+    }
+    SLASHED_RELEASES = slashed_releases by l1_block {
+        l1_block Int, log_index Int, receiver Bytes, amount Numeric, total_slashed Numeric,
+    }
+    ENTRY_RULES = entry_rules by l1_block {
+        l1_block Int, log_index Int, min_stake Numeric, max_stake Numeric, paused Bool,
+    }
+    DOWNTIMES = downtimes by l1_block { l1_block Int, log_index Int, sequencer Int, from_epoch Int, to_epoch Int }
+    OFFENCES = offences by l1_block {
+        l1_block Int, log_index Int, sequencer Int, epoch Int, reporter Bytes, repeated Bool, slashed Numeric, bounty Numeric,
+        receiver Bytes, jailed_until Time,
+    }
+    ABSENCES = absences by l1_block {
+        l1_block Int, log_index Int, sequencer Int, epoch Int, missed Numeric, drawn Numeric, jailed_until Time,
+    }
+    BURNS = burns by l1_block { l1_block Int, log_index Int, amount Numeric }
+    PROFILES = profiles by l1_block {
+        l1_block Int, log_index Int, sequencer Int, owner Bytes, name Text, url Text, logo_hash Bytes,
+    }
+    PARAMETER_SETS = parameter_sets by l1_block { l1_block Int, log_index Int, parameters Text }
     PERIODS = periods by l1_block { l1_block Int, log_index Int, period Int }
     REGISTRATIONS = registrations by l1_block {
         l1_block Int, log_index Int, sequencer Int, operator Bytes, identity Bytes, bls_key Bytes, endpoint Text,

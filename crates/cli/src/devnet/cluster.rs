@@ -14,7 +14,7 @@ use alloy::{
     rpc::types::TransactionRequest,
     signers::local::PrivateKeySigner,
 };
-use baton_bindings::{ChainParameters, Deployment};
+use baton_bindings::{ChainParameters, Deployment, Powers};
 use baton_node::OperatorKeys;
 use baton_primitives::SequencerId;
 use eyre::{Result, WrapErr, ensure};
@@ -129,6 +129,7 @@ impl Cluster {
             parameters: plan.parameters.clone(),
             deployer: anvil::account(0)?,
             treasury: anvil::account(0)?.address(),
+            powers: Powers::of(anvil::account(0)?.address(), &plan.parameters),
             founders: founders.clone(),
             poster_funds: parse_ether("1000")?,
             tokens: (OWNERS..USERS).map(|i| Ok((anvil::account(i)?.address(), SPARE_TOKENS))).collect::<Result<_>>()?,

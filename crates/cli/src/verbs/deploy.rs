@@ -6,7 +6,7 @@ use crate::{
     output::{Format, Table},
 };
 use alloy::primitives::{Address, U256};
-use baton_bindings::{ChainParameters, Deployment};
+use baton_bindings::{ChainParameters, Deployment, Powers};
 use baton_primitives::SequencerId;
 use clap::Args;
 use eyre::{Result, WrapErr, eyre};
@@ -23,6 +23,15 @@ pub struct Deploy {
     /// Receives the treasury's share; the deployer if not given.
     #[arg(long)]
     treasury: Option<Address>,
+    /// Changes parameters, after the delay; the deployer if not given.
+    #[arg(long)]
+    governor: Option<Address>,
+    /// Pauses entry, at once; the governor if not given.
+    #[arg(long)]
+    guardian: Option<Address>,
+    /// Seconds between the announcement of a change of parameters and its execution; the unbonding time if not given.
+    #[arg(long, value_name = "SECONDS")]
+    governance_delay: Option<u32>,
     /// Directory for the deployment file, `<L1 chain id>.json`.
     #[arg(long, default_value = "deployments", value_name = "DIR")]
     out: PathBuf,
@@ -55,8 +64,16 @@ pub async fn deploy(v: &Deploy) -> Result<()> {
             serde_json::from_str(&text).wrap_err_with(|| format!("{} holds no chain parameters", path.display()))?
         }
     };
+    let governor = v.governor.unwrap_or_else(|| deployer.address());
+    let usual = Powers::of(governor, &parameters);
+    let powers = Powers {
+        guardian: v.guardian.unwrap_or(governor),
+        delay: v.governance_delay.unwrap_or(usual.delay),
+        ..usual
+    };
     let founding = Founding {
         parameters,
+        powers,
         treasury: v.treasury.unwrap_or_else(|| deployer.address()),
         deployer,
         founders: Vec::new(),

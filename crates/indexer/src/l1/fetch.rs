@@ -16,8 +16,8 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use std::{collections::BTreeMap, num::NonZeroUsize, ops::RangeInclusive};
 
 /// The contracts whose events are written.
-fn emitters(addresses: &Addresses) -> [alloy::primitives::Address; 5] {
-    [addresses.staking, addresses.pool, addresses.inbox, addresses.portal, addresses.revenue]
+const fn emitters(a: &Addresses) -> [alloy::primitives::Address; 8] {
+    [a.staking, a.pool, a.inbox, a.portal, a.revenue, a.slasher, a.profiles, a.parameters]
 }
 
 /// One block; `None` if the endpoint does not have it.

@@ -3,14 +3,14 @@
 use super::*;
 use crate::{
     IndexerError,
-    abi::{BatchInbox, Portal, RevenueShare, SequencerPool, Staking},
+    abi::{BatchInbox, Parameters, Portal, Profiles, RevenueShare, SequencerPool, Slasher, Staking},
     table::{Cell, Rows},
 };
 use alloy::{
     primitives::{Address, B256, Log, LogData, U256, keccak256},
     sol_types::SolEventInterface,
 };
-use baton_bindings::Addresses;
+use baton_bindings::{Addresses, ChainParameters};
 use baton_primitives::{Deposit, Performance};
 
 /// What the posting transaction of a batch used of L1.
@@ -107,10 +107,27 @@ fn decode(
     } else if address == contracts.portal {
         let Ok(event) = Portal::PortalEvents::decode_log(log) else { return unknown("Portal") };
         Ok(("Portal", portal(key, event.data, rows)?))
+    } else if address == contracts.slasher {
+        let Ok(event) = Slasher::SlasherEvents::decode_log(log) else { return unknown("Slasher") };
+        Ok(("Slasher", slasher(key, event.data, rows)?))
+    } else if address == contracts.profiles {
+        let Ok(event) = Profiles::ProfilesEvents::decode_log(log) else { return unknown("Profiles") };
+        let Profiles::ProfilesEvents::ProfileSet(e) = event.data;
+        let (owner, name, url) = (e.owner.into(), text(&e.name), text(&e.url));
+        rows.push(&PROFILES, [key.block()?, key.index()?, Cell::int(e.id)?, owner, name, url, e.logoHash.into()]);
+        Ok(("Profiles", "ProfileSet"))
+    } else if address == contracts.parameters {
+        let Ok(event) = Parameters::ParametersEvents::decode_log(log) else { return unknown("Parameters") };
+        Ok(("Parameters", parameters(key, event.data, rows)?))
     } else {
         let Ok(event) = RevenueShare::RevenueShareEvents::decode_log(log) else { return unknown("RevenueShare") };
         Ok(("RevenueShare", revenue(key, event.data, rows)?))
     }
+}
+
+/// Text that anybody may have written: Postgres takes no NUL.
+fn text(value: &str) -> Cell {
+    value.replace('\0', "").as_str().into()
 }
 
 fn staking(key: Key, event: Staking::StakingEvents, rows: &mut Rows) -> Result<&'static str, IndexerError> {
@@ -197,6 +214,56 @@ fn staking(key: Key, event: Staking::StakingEvents, rows: &mut Rows) -> Result<&
             rows.push(&SLASHES, [block, index, id, snapshot, e.amount.into(), e.unbondingAmount.into()]);
             "Slashed"
         }
+        E::LaterStakeSpared(e) => {
+            let (spared, bonus, shares) = (e.spared.into(), e.bonus.into(), e.shares.into());
+            let (id, snapshot, period) = (Cell::int(e.id)?, Cell::int(e.snapshot)?, Cell::int(e.period)?);
+            rows.push(&SPARED_SHARES, [block, index, id, snapshot, spared, bonus, shares, period]);
+            "LaterStakeSpared"
+        }
+        E::PositionChanged(e) => {
+            let row = [
+                block,
+                index,
+                "moved".into(),
+                Cell::int(e.id)?,
+                e.account.into(),
+                false.into(),
+                Cell::Null,
+                e.accountShares.into(),
+                e.stake.into(),
+                e.shares.into(),
+                Cell::int(e.period)?,
+            ];
+            rows.push(&STAKE_CHANGES, row);
+            "PositionChanged"
+        }
+        E::Switched(e) => {
+            let (from, to, ready) = (Cell::int(e.from)?, Cell::int(e.to)?, Cell::seconds(e.readyAt)?);
+            let row = [block, index, from, to, e.account.into(), e.amount.into(), ready, Cell::int(e.period)?];
+            rows.push(&SWITCHES, row);
+            "Switched"
+        }
+        E::SwitchSlashed(e) => {
+            let (from, to) = (Cell::int(e.from)?, Cell::int(e.to)?);
+            rows.push(&SWITCH_SLASHES, [block, index, from, to, e.account.into(), e.amount.into()]);
+            "SwitchSlashed"
+        }
+        E::SlashedReleased(e) => {
+            rows.push(&SLASHED_RELEASES, [block, index, e.receiver.into(), e.amount.into(), e.totalSlashed.into()]);
+            "SlashedReleased"
+        }
+        E::OwnerProposed(e) => {
+            rows.push(&OWNER_PROPOSALS, [block, index, Cell::int(e.id)?, e.owner.into(), e.proposed.into()]);
+            "OwnerProposed"
+        }
+        E::OwnerChanged(e) => {
+            rows.push(&OWNER_CHANGES, [block, index, Cell::int(e.id)?, e.previous.into(), e.owner.into()]);
+            "OwnerChanged"
+        }
+        E::EntrySet(e) => {
+            rows.push(&ENTRY_RULES, [block, index, e.minStake.into(), e.maxStake.into(), e.paused.into()]);
+            "EntrySet"
+        }
         E::Rolled(e) => {
             rows.push(&PERIODS, [block, index, Cell::int(e.period)?]);
             "Rolled"
@@ -242,6 +309,10 @@ fn pool(key: Key, event: SequencerPool::SequencerPoolEvents, rows: &mut Rows) ->
             rows.push(&MEMBERSHIP_CHANGES, row);
             "Jailed"
         }
+        E::DowntimeDeclared(e) => {
+            rows.push(&DOWNTIMES, [block, index, Cell::int(e.id)?, Cell::int(e.from)?, Cell::int(e.to)?]);
+            "DowntimeDeclared"
+        }
         E::SnapshotTaken(e) => {
             let members = e.members.iter().zip(&e.stakes).zip(&e.shares).zip(&e.commissions);
             for (position, (((sequencer, stake), shares), commission)) in (0..).zip(members) {
@@ -265,6 +336,55 @@ fn pool(key: Key, event: SequencerPool::SequencerPoolEvents, rows: &mut Rows) ->
             rows.push(&SNAPSHOT_SEALS, [block, index, Cell::int(e.id)?, Cell::int(e.sealBlock)?, e.seed.into()]);
             "SnapshotSealed"
         }
+    })
+}
+
+fn slasher(key: Key, event: Slasher::SlasherEvents, rows: &mut Rows) -> Result<&'static str, IndexerError> {
+    use Slasher::SlasherEvents as E;
+    let (block, index) = (key.block()?, key.index()?);
+    Ok(match event {
+        E::Offended(e) => {
+            let row = [
+                block,
+                index,
+                Cell::int(e.sequencer)?,
+                Cell::int(e.epoch)?,
+                e.reporter.into(),
+                e.repeated.into(),
+                e.slashed.into(),
+                e.bounty.into(),
+                e.receiver.into(),
+                Cell::seconds(e.jailedUntil)?,
+            ];
+            rows.push(&OFFENCES, row);
+            "Offended"
+        }
+        E::Absent(e) => {
+            let (id, epoch, until) = (Cell::int(e.sequencer)?, Cell::int(e.epoch)?, Cell::seconds(e.jailedUntil)?);
+            rows.push(&ABSENCES, [block, index, id, epoch, e.missed.into(), e.drawn.into(), until]);
+            "Absent"
+        }
+        E::Burnt(e) => {
+            rows.push(&BURNS, [block, index, e.amount.into()]);
+            "Burnt"
+        }
+    })
+}
+
+fn parameters(
+    key: Key,
+    event: Parameters::ParametersEvents,
+    rows: &mut Rows,
+) -> Result<&'static str, IndexerError> {
+    use Parameters::ParametersEvents as E;
+    Ok(match event {
+        E::ParametersSet(e) => {
+            let values = ChainParameters::from(&e.values);
+            let json = serde_json::to_string(&values).expect("invariant: numbers and strings are JSON");
+            rows.push(&PARAMETER_SETS, [key.block()?, key.index()?, json.as_str().into()]);
+            "ParametersSet"
+        }
+        E::AuthorityUpdated(_) => "AuthorityUpdated",
     })
 }
 

@@ -6,7 +6,9 @@ use alloy::{
     primitives::{Address, B256, U256},
     providers::{DynProvider, Provider, ProviderBuilder},
 };
-use baton_bindings::{ChainParameters, DeployConfig, Deployment, Genesis, Registration, bond, deploy, register, start};
+use baton_bindings::{
+    ChainParameters, DeployConfig, Deployment, Genesis, Powers, Registration, bond, deploy, register, start,
+};
 use baton_l1::{Config, Endpoints, EndpointsConfig, Error, Heads, L1Event, Watcher, WatcherHandle};
 use baton_primitives::{IdentitySecret, SequencerId, bls};
 use std::{path::PathBuf, time::Duration};
@@ -54,6 +56,7 @@ impl World {
         let config = DeployConfig {
             deployer: accounts[0],
             treasury: accounts[9],
+            powers: Powers::of(accounts[0], &ChainParameters::devnet()),
             token_supply: U256::from(10u64).pow(U256::from(26)),
             parameters: ChainParameters::devnet(),
             genesis,

@@ -13,7 +13,7 @@ use alloy::{
     sol_types::SolCall as _,
 };
 use baton_bindings::{
-    Addresses, ChainParameters, DeployConfig, Deployment, Genesis, Registration, bond,
+    Addresses, ChainParameters, DeployConfig, Deployment, Genesis, Powers, Registration, bond,
     contracts::{BatchInbox, BatonToken, IBatchInbox, Portal, SequencerPool},
     deploy, register, start,
 };
@@ -63,6 +63,7 @@ impl L1 {
         let config = DeployConfig {
             deployer: accounts[0],
             treasury: accounts[9],
+            powers: Powers::of(accounts[0], &parameters),
             token_supply: U256::from(STAKE) * U256::from(1_000),
             parameters,
             genesis: genesis(&origin.header),
