@@ -5,8 +5,8 @@
 use crate::{
     Addresses, ChainParameters, Deployment, Genesis,
     contracts::{
-        BatchInbox, BatonToken, Governance, IBatchInbox, IParameters, ISequencerPool, Lens, Parameters, Portal, Profiles,
-        RevenueShare, SequencerPool, Slasher, Staking,
+        BatchInbox, BatonToken, Governance, IBatchInbox, IParameters, ISequencerPool, Lens, Parameters, Portal,
+        Profiles, RevenueShare, SequencerPool, Slasher, Staking,
     },
     explain,
     revert::explain_transport,
@@ -220,8 +220,7 @@ fn creations(config: &DeployConfig, a: &Addresses) -> [(&'static str, Bytes, Byt
         delay: config.powers.delay,
     };
     let profiles = Profiles::constructorCall { stakingContract: a.staking };
-    let lens =
-        Lens::constructorCall { stakingContract: a.staking, sequencerPool: a.pool, batchInbox: a.inbox };
+    let lens = Lens::constructorCall { stakingContract: a.staking, sequencerPool: a.pool, batchInbox: a.inbox };
     [
         ("BatonToken", BatonToken::BYTECODE.clone(), token.abi_encode().into(), a.token),
         ("Parameters", Parameters::BYTECODE.clone(), parameters.abi_encode().into(), a.parameters),

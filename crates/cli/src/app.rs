@@ -48,6 +48,8 @@ enum Verb {
     Start(verbs::deploy::Start),
     #[command(flatten)]
     Stake(verbs::stake::StakeVerb),
+    #[command(flatten)]
+    Owner(verbs::owner::OwnerVerb),
     /// Show every sequencer.
     Sequencers(verbs::set::Sequencers),
     /// Show who leads which term.
@@ -214,6 +216,7 @@ async fn dispatch(parsed: Parsed) -> Result<ExitCode> {
         Verb::Deploy(verb) => Box::pin(verbs::deploy::deploy(&verb)).await?,
         Verb::Start(verb) => Box::pin(verbs::deploy::start(&verb)).await?,
         Verb::Stake(verb) => Box::pin(verbs::stake::run(verb)).await?,
+        Verb::Owner(verb) => Box::pin(verbs::owner::run(verb)).await?,
         Verb::Sequencers(verb) => Box::pin(verbs::set::sequencers(&verb)).await?,
         Verb::Duties(verb) => Box::pin(verbs::set::duties(&verb)).await?,
         Verb::Doctor(verb) => Box::pin(verbs::doctor::run(&verb)).await?,

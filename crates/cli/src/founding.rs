@@ -13,8 +13,8 @@ use alloy::{
     signers::local::PrivateKeySigner,
 };
 use baton_bindings::{
-    ChainParameters, DeployConfig, Deployment, Genesis, Powers, Registration, bond, contracts::BatonToken, deploy, register,
-    start,
+    ChainParameters, DeployConfig, Deployment, Genesis, Powers, Registration, bond, contracts::BatonToken, deploy,
+    register, start,
 };
 use baton_engine::genesis_block;
 use baton_node::OperatorKeys;

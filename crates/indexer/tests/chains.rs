@@ -1,8 +1,12 @@
 //! The indexer between a real Anvil with a founded Baton, an L2 of hand-made blocks and a real Postgres. Needs `npm ci` in `anvil/`.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use alloy::{primitives::Address, providers::ext::AnvilApi as _, rpc::types::anvil::ReorgOptions};
-use baton_bindings::contracts::{RevenueShare, Staking};
+use alloy::{
+    primitives::{Address, B256, U256},
+    providers::{Provider as _, ProviderBuilder, ext::AnvilApi as _},
+    rpc::types::anvil::ReorgOptions,
+};
+use baton_bindings::contracts::{IProfiles, Profiles, RevenueShare, SequencerPool, Staking};
 use baton_indexer::{CHANNEL, Config, IndexerError, verify::verify};
 use baton_testkit::{
     chains::{Pair, PlannedBlock, STAKE},
@@ -151,6 +155,86 @@ async fn every_row_equals_the_chain_over_epochs_with_delegators_and_claims() {
     for (table, rows) in &report.rows {
         assert!(matches!(*table, "chain.terms" | "chain.l1_blocks") || again.rows[table] == *rows, "{table}");
     }
+    running.stop().await;
+}
+
+/// Sends a call and waits until it is mined.
+macro_rules! mine {
+    ($call:expr, $from:expr) => {
+        assert!($call.from($from).send().await.unwrap().get_receipt().await.unwrap().status())
+    };
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slashes_switches_and_new_owners_leave_the_views_equal_to_the_contracts() {
+    const TOKENS: u128 = 10u128.pow(18);
+    let world = World::new().await;
+    let running = world.run();
+    let (l1, a) = (&world.pair.l1, world.pair.l1.deployment.addresses);
+    let (early, late) = (l1.others()[0], l1.others()[1]);
+    let staking = Staking::new(a.staking, &l1.provider);
+    // The Slasher's account, to slash without evidence.
+    let direct = ProviderBuilder::new().connect_http(l1.url());
+    direct.anvil_impersonate_account(a.slasher).await.unwrap();
+    direct.anvil_set_balance(a.slasher, U256::from(TOKENS)).await.unwrap();
+    let punished = Staking::new(a.staking, &direct);
+
+    // One delegation is in the slashed snapshot, the other and a part of the first are not.
+    world.pair.delegate(early, 1, 5_000).await.unwrap();
+    l1.take_snapshot().await.unwrap();
+    world.pair.delegate(late, 1, 3_000).await.unwrap();
+    world.pair.delegate(early, 1, 777).await.unwrap();
+    mine!(punished.slash(1, 1, 1_234), a.slasher);
+    world.caught_up().await;
+    world.equal().await;
+    assert_eq!(world.value::<i64>("SELECT count(*) FROM chain.spared_positions()").await, 2);
+
+    // The spared shares are noted when a position moves; a second slash reaches them, and what switched away.
+    l1.take_snapshot().await.unwrap();
+    mine!(staking.switchSequencer(1, 2, 2_000 * TOKENS, 0), early);
+    world.pair.delegate(late, 1, 10).await.unwrap();
+    mine!(staking.requestExit(1, 500 * TOKENS), late);
+    mine!(punished.slash(1, 2, 2_500), a.slasher);
+    mine!(staking.settleSwitch(2, early), late);
+    world.caught_up().await;
+    world.equal().await;
+    assert_eq!(world.value::<i64>("SELECT count(*) FROM chain.switch_slashes").await, 1);
+
+    // Owners, commission, names, jail.
+    mine!(staking.proposeOwner(3, early), l1.owners[2]);
+    mine!(staking.acceptOwner(3), early);
+    mine!(staking.setCommission(2, 500), l1.owners[1]);
+    mine!(staking.setCommission(2, 900), l1.owners[1]);
+    let profile =
+        IProfiles::Profile { name: "Baton\0 two".into(), url: "https://two.example".into(), logoHash: B256::ZERO };
+    mine!(Profiles::new(a.profiles, &l1.provider).set(2, profile), l1.owners[1]);
+    let until = l1.head().await.unwrap().timestamp + 1_000;
+    mine!(SequencerPool::new(a.pool, &direct).jail(4, until), a.slasher);
+    world.caught_up().await;
+    world.equal().await;
+    assert_eq!(world.value::<i32>("SELECT commission FROM baton.sequencers WHERE sequencer = 2").await, 500);
+    assert_eq!(world.value::<String>("SELECT name FROM baton.sequencers WHERE sequencer = 2").await, "Baton two");
+    assert_eq!(world.value::<String>("SELECT status FROM baton.sequencers WHERE sequencer = 4").await, "jailed");
+    l1.take_snapshot().await.unwrap();
+    world.caught_up().await;
+    assert_eq!(world.value::<i32>("SELECT commission FROM baton.sequencers WHERE sequencer = 2").await, 900);
+
+    // Income of positions that slashes changed, claimed in between.
+    world.pair.grow(800).await.unwrap();
+    world.pair.post(239, 1_000_000_000_000_007).await.unwrap();
+    let revenue = RevenueShare::new(a.revenue, &l1.provider);
+    mine!(revenue.claimOwner(3, early), early);
+    l1.mine(3).await.unwrap();
+    world.pair.post(479, 3_000_000_000_000_011).await.unwrap();
+    world.pair.post(719, 5_000_000_000_000_013).await.unwrap();
+    direct.anvil_increase_time(l1.deployment.parameters.unbonding + 1).await.unwrap();
+    l1.mine(1).await.unwrap();
+    mine!(staking.finishExit(1), early);
+    world.caught_up().await;
+    let report = world.equal().await;
+    assert!(report.states > 60, "{report:?}");
+    let slashed: String = world.value("SELECT slashed::text FROM baton.exits WHERE exit_id = 1").await;
+    assert!(slashed.parse::<u128>().unwrap() > 0, "{slashed}");
     running.stop().await;
 }
 

@@ -66,11 +66,8 @@ pub async fn deploy(v: &Deploy) -> Result<()> {
     };
     let governor = v.governor.unwrap_or_else(|| deployer.address());
     let usual = Powers::of(governor, &parameters);
-    let powers = Powers {
-        guardian: v.guardian.unwrap_or(governor),
-        delay: v.governance_delay.unwrap_or(usual.delay),
-        ..usual
-    };
+    let powers =
+        Powers { guardian: v.guardian.unwrap_or(governor), delay: v.governance_delay.unwrap_or(usual.delay), ..usual };
     let founding = Founding {
         parameters,
         powers,

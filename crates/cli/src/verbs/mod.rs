@@ -10,5 +10,6 @@ pub mod index;
 pub mod keys;
 pub mod l1;
 pub mod node;
+pub mod owner;
 pub mod set;
 pub mod stake;

@@ -371,11 +371,7 @@ fn slasher(key: Key, event: Slasher::SlasherEvents, rows: &mut Rows) -> Result<&
     })
 }
 
-fn parameters(
-    key: Key,
-    event: Parameters::ParametersEvents,
-    rows: &mut Rows,
-) -> Result<&'static str, IndexerError> {
+fn parameters(key: Key, event: Parameters::ParametersEvents, rows: &mut Rows) -> Result<&'static str, IndexerError> {
     use Parameters::ParametersEvents as E;
     Ok(match event {
         E::ParametersSet(e) => {
