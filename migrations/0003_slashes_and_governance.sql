@@ -143,6 +143,7 @@ COMMENT ON TABLE chain.parameter_sets IS 'All parameters after each change, as J
 CREATE FUNCTION chain.spared_positions()
 RETURNS TABLE (sequencer BIGINT, self_stake BOOLEAN, account BYTEA, account_shares NUMERIC, period BIGINT, l1_block BIGINT, log_index BIGINT)
 LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
 DECLARE
     place RECORD;
     step RECORD;
@@ -158,7 +159,10 @@ BEGIN
         FROM chain.stake_changes c
         WHERE c.account IS NOT NULL AND EXISTS (SELECT 1 FROM chain.spared_shares s WHERE s.sequencer = c.sequencer)
     LOOP
-        (entered, gone, points_from, points_entered) := ROW (0, 0, '{}'::BIGINT[], '{}'::NUMERIC[]);
+        entered := 0;
+        gone := 0;
+        points_from := '{}';
+        points_entered := '{}';
         FOR step IN
             SELECT c.l1_block, c.log_index, c.account_shares, c.period, NULL::BIGINT AS snapshot, NULL::NUMERIC AS spared, NULL::NUMERIC AS bonus
             FROM chain.stake_changes c
@@ -186,8 +190,13 @@ BEGIN
                 old := greatest(old, gone);
                 CONTINUE WHEN entered <= old;
                 entered := entered + div((entered - old) * step.bonus, step.spared);
-                (sequencer, self_stake, account) := ROW (place.sequencer, place.self_stake, place.account);
-                (account_shares, period, l1_block, log_index) := ROW (entered - gone, step.period, step.l1_block, step.log_index);
+                sequencer := place.sequencer;
+                self_stake := place.self_stake;
+                account := place.account;
+                account_shares := entered - gone;
+                period := step.period;
+                l1_block := step.l1_block;
+                log_index := step.log_index;
                 RETURN NEXT;
             END IF;
             points_from := points_from || step.period;
@@ -226,7 +235,7 @@ LEFT JOIN LATERAL (SELECT shares FROM (
                    ORDER BY l1_block DESC, log_index DESC LIMIT 1) h ON TRUE;
 
 CREATE OR REPLACE VIEW baton.positions AS
-SELECT p.sequencer, baton.hex(coalesce(p.holder, o.owner)) AS account, p.self_stake, p.account_shares AS shares,
+SELECT p.sequencer, baton.hex(coalesce(p.holder, o.owner)) AS account, p.self_stake, p.account_shares::chain.uint256 AS shares,
        -- Staking.sol: shares of the pot with a million virtual shares and one virtual wei, rounded down.
        div(p.account_shares * (pot.stake + 1), pot.shares + 1000000) AS stake, p.period AS since_snapshot
 FROM (SELECT DISTINCT ON (sequencer, self_stake, holder) sequencer, holder, self_stake, account_shares, period

@@ -3,7 +3,7 @@
 
 use alloy::{
     primitives::{Address, B256, U256},
-    providers::{Provider as _, ProviderBuilder, ext::AnvilApi as _},
+    providers::{ProviderBuilder, ext::AnvilApi as _},
     rpc::types::anvil::ReorgOptions,
 };
 use baton_bindings::contracts::{IProfiles, Profiles, RevenueShare, SequencerPool, Staking};
@@ -180,50 +180,50 @@ async fn slashes_switches_and_new_owners_leave_the_views_equal_to_the_contracts(
     let punished = Staking::new(a.staking, &direct);
 
     // One delegation is in the slashed snapshot, the other and a part of the first are not.
-    world.pair.delegate(early, 1, 5_000).await.unwrap();
+    world.pair.delegate(early, 2, 5_000).await.unwrap();
     l1.take_snapshot().await.unwrap();
-    world.pair.delegate(late, 1, 3_000).await.unwrap();
-    world.pair.delegate(early, 1, 777).await.unwrap();
-    mine!(punished.slash(1, 1, 1_234), a.slasher);
+    world.pair.delegate(late, 2, 3_000).await.unwrap();
+    world.pair.delegate(early, 2, 777).await.unwrap();
+    mine!(punished.slash(2, 1, 1_234), a.slasher);
     world.caught_up().await;
     world.equal().await;
     assert_eq!(world.value::<i64>("SELECT count(*) FROM chain.spared_positions()").await, 2);
 
     // The spared shares are noted when a position moves; a second slash reaches them, and what switched away.
     l1.take_snapshot().await.unwrap();
-    mine!(staking.switchSequencer(1, 2, 2_000 * TOKENS, 0), early);
-    world.pair.delegate(late, 1, 10).await.unwrap();
-    mine!(staking.requestExit(1, 500 * TOKENS), late);
-    mine!(punished.slash(1, 2, 2_500), a.slasher);
-    mine!(staking.settleSwitch(2, early), late);
+    mine!(staking.switchSequencer(2, 3, 2_000 * TOKENS, 0), early);
+    world.pair.delegate(late, 2, 10).await.unwrap();
+    mine!(staking.requestExit(2, 500 * TOKENS), late);
+    mine!(punished.slash(2, 2, 2_500), a.slasher);
+    mine!(staking.settleSwitch(3, early), late);
     world.caught_up().await;
     world.equal().await;
     assert_eq!(world.value::<i64>("SELECT count(*) FROM chain.switch_slashes").await, 1);
 
     // Owners, commission, names, jail.
-    mine!(staking.proposeOwner(3, early), l1.owners[2]);
-    mine!(staking.acceptOwner(3), early);
-    mine!(staking.setCommission(2, 500), l1.owners[1]);
-    mine!(staking.setCommission(2, 900), l1.owners[1]);
+    mine!(staking.proposeOwner(1, early), l1.owners[0]);
+    mine!(staking.acceptOwner(1), early);
+    mine!(staking.setCommission(3, 500), l1.owners[2]);
+    mine!(staking.setCommission(3, 900), l1.owners[2]);
     let profile =
-        IProfiles::Profile { name: "Baton\0 two".into(), url: "https://two.example".into(), logoHash: B256::ZERO };
-    mine!(Profiles::new(a.profiles, &l1.provider).set(2, profile), l1.owners[1]);
+        IProfiles::Profile { name: "Baton\0 three".into(), url: "https://three.example".into(), logoHash: B256::ZERO };
+    mine!(Profiles::new(a.profiles, &l1.provider).set(3, profile), l1.owners[2]);
     let until = l1.head().await.unwrap().timestamp + 1_000;
     mine!(SequencerPool::new(a.pool, &direct).jail(4, until), a.slasher);
     world.caught_up().await;
     world.equal().await;
-    assert_eq!(world.value::<i32>("SELECT commission FROM baton.sequencers WHERE sequencer = 2").await, 500);
-    assert_eq!(world.value::<String>("SELECT name FROM baton.sequencers WHERE sequencer = 2").await, "Baton two");
+    assert_eq!(world.value::<i32>("SELECT commission FROM baton.sequencers WHERE sequencer = 3").await, 500);
+    assert_eq!(world.value::<String>("SELECT name FROM baton.sequencers WHERE sequencer = 3").await, "Baton three");
     assert_eq!(world.value::<String>("SELECT status FROM baton.sequencers WHERE sequencer = 4").await, "jailed");
     l1.take_snapshot().await.unwrap();
     world.caught_up().await;
-    assert_eq!(world.value::<i32>("SELECT commission FROM baton.sequencers WHERE sequencer = 2").await, 900);
+    assert_eq!(world.value::<i32>("SELECT commission FROM baton.sequencers WHERE sequencer = 3").await, 900);
 
     // Income of positions that slashes changed, claimed in between.
     world.pair.grow(800).await.unwrap();
     world.pair.post(239, 1_000_000_000_000_007).await.unwrap();
     let revenue = RevenueShare::new(a.revenue, &l1.provider);
-    mine!(revenue.claimOwner(3, early), early);
+    mine!(revenue.claimOwner(1, early), early);
     l1.mine(3).await.unwrap();
     world.pair.post(479, 3_000_000_000_000_011).await.unwrap();
     world.pair.post(719, 5_000_000_000_000_013).await.unwrap();
