@@ -9,8 +9,13 @@ use alloy::{
     providers::{DynProvider, Provider},
     rpc::types::{TransactionReceipt, TransactionRequest},
 };
-use baton_cli::chain;
-use baton_testkit::World;
+use baton_cli::{
+    chain,
+    process::{Process, Spec},
+    tools,
+};
+use baton_indexer::{Config, verify::verify};
+use baton_testkit::{World, world::LATER};
 use eyre::{Result, ensure, eyre};
 use std::time::Duration;
 
@@ -72,4 +77,64 @@ pub async fn views(provider: &DynProvider, height: u64) -> Result<(u64, u64)> {
     let bytes: alloy::primitives::Bytes = extra.parse()?;
     let extra = baton_primitives::ExtraData::from_bytes(&bytes)?;
     Ok((extra.view.get(), extra.parent_view.get()))
+}
+
+/// What an indexer of this world, reading L2 from its first node, needs.
+///
+/// # Errors
+/// If the world has no database.
+pub fn index_config(world: &World) -> Result<Config> {
+    let database = world.database.as_ref().ok_or_else(|| eyre!("no database"))?;
+    Ok(Config {
+        database_url: database.url().into(),
+        l1_urls: vec![world.cluster.anvil.url()],
+        l2_urls: vec![world.nodes()[0].plan.http()],
+        deployment: world.cluster.deployment.clone(),
+        l1_poll: Config::L1_POLL,
+        l2_poll: Config::L2_POLL,
+        concurrency: Config::CONCURRENCY,
+        l1_range: Config::L1_RANGE,
+    })
+}
+
+/// Starts an indexer process.
+///
+/// # Errors
+/// If there is no database or no binary.
+pub fn start_indexer(world: &World) -> Result<Process> {
+    let database = world.database.as_ref().ok_or_else(|| eyre!("no database"))?;
+    let plan = &world.nodes()[0].plan;
+    let args = [
+        "indexer",
+        "--exit-on-stdin-close",
+        "--l1.url",
+        world.cluster.anvil.url().as_str(),
+        "--node.url",
+        plan.http().as_str(),
+        "--deployment",
+        &world.cluster.deployment_path.display().to_string(),
+    ]
+    .map(Into::into)
+    .to_vec();
+    let env = vec![("BATON_DATABASE_URL".into(), database.url().into())];
+    let log = world.path().join("indexer.log");
+    Ok(Process::spawn(Spec { name: "indexer".into(), program: tools::baton()?, args, env, log })?)
+}
+
+/// Waits until the index has caught up with `height` on L2 and the L1 block now, then compares every row (P10).
+///
+/// # Errors
+/// If they differ, or it is not in time.
+pub async fn index_equals(world: &World, height: u64) -> Result<()> {
+    let config = index_config(world)?;
+    let head = world.l1().get_block_number().await?;
+    world
+        .until_l1("the index has caught up", LATER, || async {
+            // While a cursor is on a dropped L1 block there is nothing to compare with.
+            let Ok(report) = verify(&config).await else { return Ok(None) };
+            ensure!(report.differences.is_empty(), "P10: {:?}", report.differences);
+            let reached = report.l2_cursor >= Some(height) && report.l1_cursor >= Some(head);
+            Ok(reached.then_some(()))
+        })
+        .await
 }

@@ -50,7 +50,7 @@ pub use actor::Actor;
 pub use certificate::{CertificateVerifier, Finality};
 pub use config::{Config, Domain, Timing};
 pub use error::{CertificateError, ConfigError, Error, SendError};
-pub use evidence::{Evidence, EvidenceKind};
+pub use evidence::{Evidence, EvidenceKind, SignedVote};
 pub use ingress::{Mailbox, PeerMessage, Streams, Topic};
 pub use network::MESSAGE_LIMIT;
 pub use ports::{Chain, ChainError, Position, ProposeContext, Sets, VerifyContext};

@@ -6,24 +6,26 @@
 //!                    keeper -chores---------------------------------^
 //! ```
 
-use crate::{config::Config, error::NodeError, keys::OperatorKeys, ledger::Ledger, run::Tasks};
+use crate::{config::Config, error::NodeError, keys::OperatorKeys, ledger::Ledger, offence, run::Tasks};
 use alloy::{
     eips::BlockId,
     primitives::{Address, B256, Bytes},
     rpc::types::TransactionRequest,
 };
 use baton_bindings::Deployment;
-use baton_consensus::{Mailbox, PeerMessage, Topic};
+use baton_consensus::{Evidence, Mailbox, PeerMessage, Topic};
 use baton_l1::{Endpoints, L1View, TxConfig, TxManager, TxOutcome, TxRequest, TxSender};
 use baton_poster::{
-    Archive, Call, Chain, Executed, Keeper, KeeperConfig, Ledger as L1Ledger, Network, Poster, Recipients, Sent,
-    Settlement, Standing,
+    Archive, Call, Chain, Docket, Executed, Keeper, KeeperConfig, Ledger as L1Ledger, Network, Poster, Recipients,
+    Sent, Settlement, Standing,
 };
 use baton_primitives::{BatchIndex, Epoch, Generation, Height, IdentityKey, SequencerId, Snapshot, SnapshotId};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 
 const GWEI: u128 = 1_000_000_000;
+/// Offences between consensus and the keeper, which writes each to disk at once.
+const REPORTS: usize = 64;
 
 /// What the poster's part of a node is made of.
 pub(crate) struct Setup<'a> {
@@ -40,6 +42,7 @@ pub(crate) fn start(
     tasks: &mut Tasks,
     setup: &Setup<'_>,
     messages: mpsc::Receiver<PeerMessage>,
+    evidence: mpsc::Receiver<Evidence>,
 ) -> Result<Archive, NodeError> {
     let Setup { config, deployment, keys, endpoints, ledger, mailbox } = setup;
     let addresses = &deployment.addresses;
@@ -91,12 +94,16 @@ pub(crate) fn start(
     let keeper = KeeperConfig {
         l1_chain_id: deployment.l1_chain_id,
         pool: addresses.pool,
+        slasher: addresses.slasher,
         vote_key: keys.vote.clone(),
         identity,
         // A chore may have to wait for a batch that the same account is posting.
         turn: 4,
     };
-    let running = Keeper::new(keeper, settlement, l1).start(tasks.stop.clone());
+    let (reports, offences) = mpsc::channel(REPORTS);
+    tasks.spawn("evidence", offence::report(evidence, Arc::clone(ledger), l1.sender.account(), reports));
+    let docket = Docket::open(&config.data_dir.join("offences"))?;
+    let running = Keeper::new(keeper, settlement, l1, offences, docket).start(tasks.stop.clone());
     tasks.spawn("keeper", async move { running.await.map_err(|_| NodeError::Ended("keeper")) });
     Ok(archive)
 }

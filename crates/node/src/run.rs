@@ -164,7 +164,6 @@ impl Sequencer<'_> {
             forward::from_members(streams.transactions, pool).await;
             Ok(())
         });
-        tasks.spawn("evidence", report_evidence(streams.evidence));
         let archive = posting::start(
             tasks,
             &posting::Setup {
@@ -176,6 +175,7 @@ impl Sequencer<'_> {
                 mailbox: &mailbox,
             },
             streams.attest,
+            streams.evidence,
         )?;
         Ok(Started { mailbox, archive })
     }
@@ -228,14 +228,6 @@ impl Tasks {
             self.set.abort_all();
         }
     }
-}
-
-async fn report_evidence(mut evidence: mpsc::Receiver<baton_consensus::Evidence>) -> Result<(), NodeError> {
-    while let Some(found) = evidence.recv().await {
-        metrics::counter!("baton_evidence_total").increment(1);
-        tracing::error!(?found, "a member signed contradicting votes");
-    }
-    Ok(())
 }
 
 /// Holds the data directory until dropped.

@@ -61,6 +61,8 @@ pub struct KeeperConfig {
     pub l1_chain_id: u64,
     /// Address of `SequencerPool`.
     pub pool: Address,
+    /// Address of the `Slasher`.
+    pub slasher: Address,
     /// Signs readiness proofs.
     pub vote_key: bls::SecretKey,
     /// This node's identity.

@@ -1,11 +1,11 @@
-//! Chores that the contracts leave to anyone, done by every node with its poster account: taking and sealing snapshots, and
-//! proving that its own sequencer is ready.
+//! Chores that the contracts leave to anyone, done by every node with its poster account: taking and sealing snapshots,
+//! proving that its own sequencer is ready, and bringing the contradictions that it saw before the `Slasher`.
 //!
 //! Each chore is asked for on L1 before it is done, and simulated before it is sent, so that doing it twice costs nothing.
 //! Members take turns: the first at once, the others each some L1 blocks later if it is still to do.
 
 use crate::{
-    KeeperConfig,
+    Docket, KeeperConfig, Offence, Report,
     ports::{Call, Ledger, Sent, Settlement, Standing},
 };
 use alloy::{
@@ -17,15 +17,26 @@ use baton_bindings::contracts::pool::SequencerPool::{
 };
 use baton_primitives::{IdentityKey, SequencerId, Snapshot, readiness_message};
 use std::collections::HashMap;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 /// L1 blocks from the taking of a snapshot to the block whose header seals it (`SequencerPool.SEAL_DELAY`).
 const SEAL_DELAY: u64 = 8;
-/// `ISequencerPool.Status.Registered`.
-const REGISTERED: u8 = 1;
+/// `ISequencerPool.Status`: with keys but not in the set, and kept out for a while.
+const OUTSIDE: [u8; 2] = [1, 3];
 /// L1 blocks between two attempts at one chore.
 const PAUSE: u64 = 3;
+/// Errors after which an offence is over, and what they mean.
+const ENDS: [(&str, &str); 5] = [
+    ("Slasher_AlreadyPunished", "it was punished before"),
+    ("Slasher_UnknownKey", "no sequencer ever had the key"),
+    ("Slasher_NoConflict", "the votes do not contradict"),
+    ("Slasher_BadSignatures", "the signatures are not the key's"),
+    ("Staking_SlashTooLate", "the stake that answered for it is free"),
+];
 
 /// The actor that does chores. Construction starts nothing.
 #[derive(Debug)]
@@ -33,6 +44,11 @@ pub struct Keeper<S, L> {
     config: KeeperConfig,
     settlement: S,
     ledger: L,
+    /// Offences as consensus sees them, and those that wait for L1.
+    offences: mpsc::Receiver<Report>,
+    docket: Docket,
+    /// L1 head before which an offence is left to the members before this one.
+    turns: HashMap<Offence, u64>,
     /// L1 head before which a chore is not tried again.
     not_before: HashMap<&'static str, u64>,
 }
@@ -82,8 +98,15 @@ fn rank(newest: Option<&Snapshot>, identity: &IdentityKey, number: u64) -> u64 {
 
 impl<S: Settlement, L: Ledger> Keeper<S, L> {
     /// A keeper over these ports.
-    pub fn new(config: KeeperConfig, settlement: S, ledger: L) -> Self {
-        Self { config, settlement, ledger, not_before: HashMap::new() }
+    pub fn new(
+        config: KeeperConfig,
+        settlement: S,
+        ledger: L,
+        offences: mpsc::Receiver<Report>,
+        docket: Docket,
+    ) -> Self {
+        let (turns, not_before) = (HashMap::new(), HashMap::new());
+        Self { config, settlement, ledger, offences, docket, turns, not_before }
     }
 
     /// Runs until `shutdown`.
@@ -97,22 +120,88 @@ impl<S: Settlement, L: Ledger> Keeper<S, L> {
         let mut standing: watch::Receiver<Option<Standing>> = self.settlement.standing();
         let mut head = 0;
         loop {
+            self.take_reports();
             let now = *standing.borrow_and_update();
             if let Some(now) = now.filter(|n| n.l1_head != head) {
                 head = now.l1_head;
-                if let Err(reason) = self.round(&now).await {
-                    tracing::debug!(reason, "chores are looked at again in the next L1 block");
-                }
+                self.round(&now).await;
             }
-            if standing.changed().await.is_err() {
-                return;
+            tokio::select! {
+                changed = standing.changed() => if changed.is_err() { return },
+                Some(report) = self.offences.recv() => self.note(report),
             }
         }
     }
 
-    async fn round(&mut self, standing: &Standing) -> Result<(), String> {
-        self.snapshots(standing).await?;
-        self.readiness(standing).await
+    fn take_reports(&mut self) {
+        while let Ok(report) = self.offences.try_recv() {
+            self.note(report);
+        }
+    }
+
+    fn note(&mut self, report: Report) {
+        let (sequencer, epoch) = report.offence;
+        match self.docket.file(report) {
+            Ok(true) => tracing::warn!(%sequencer, %epoch, "an offence waits to be punished on L1"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%sequencer, %epoch, %error, "an offence cannot be written to disk"),
+        }
+    }
+
+    async fn round(&mut self, standing: &Standing) {
+        for report in self.docket.all() {
+            self.prosecute(standing, report).await;
+        }
+        for done in [self.snapshots(standing).await, self.readiness(standing).await] {
+            if let Err(reason) = done {
+                tracing::debug!(reason, "a chore is looked at again in the next L1 block");
+            }
+        }
+    }
+
+    /// Brings an offence before the `Slasher`, in turn with the other members who may have seen it.
+    async fn prosecute(&mut self, standing: &Standing, report: Report) {
+        let (sequencer, epoch) = report.offence;
+        let newest = self.settlement.sealed().last().and_then(|(id, _)| self.settlement.snapshot(*id));
+        let rank = rank(newest.as_deref(), &self.config.identity, epoch.get());
+        let turn = self.config.turn;
+        let due = self.turns.entry(report.offence).or_insert_with(|| standing.l1_head + rank * turn);
+        if *due > standing.l1_head {
+            return;
+        }
+        *due = standing.l1_head + PAUSE;
+        let to = self.config.slasher;
+        let over = match self.ledger.would_succeed(to, report.call.clone()).await {
+            Ok(()) => {
+                match self.ledger.send(Call { label: "slash", to, input: report.call, blobs: Vec::new() }).await {
+                    Sent::Included { transaction, l1_number } => {
+                        tracing::warn!(%sequencer, %epoch, %transaction, l1_number, "an offence was punished");
+                        metrics::counter!("baton_keeper_offences_total").increment(1);
+                        true
+                    }
+                    Sent::Refused { reason } | Sent::Reverted { reason, .. } | Sent::Failed { reason } => {
+                        tracing::info!(%sequencer, %epoch, reason, "an offence is brought before the Slasher again");
+                        false
+                    }
+                }
+            }
+            Err(reason) if ENDS.iter().any(|(error, _)| reason.contains(error)) => {
+                let why = ENDS.iter().find(|(error, _)| reason.contains(error)).map_or("", |(_, why)| why);
+                tracing::info!(%sequencer, %epoch, reason, why, "an offence is closed");
+                true
+            }
+            // An epoch that is not yet open on L1, or L1 out of reach.
+            Err(reason) => {
+                tracing::debug!(%sequencer, %epoch, reason, "an offence waits");
+                false
+            }
+        };
+        if over {
+            self.turns.remove(&report.offence);
+            if let Err(error) = self.docket.close(report.offence) {
+                tracing::error!(%sequencer, %epoch, %error, "a closed offence cannot be taken off the disk");
+            }
+        }
     }
 
     async fn snapshots(&mut self, standing: &Standing) -> Result<(), String> {
@@ -137,15 +226,15 @@ impl<S: Settlement, L: Ledger> Keeper<S, L> {
         }
     }
 
-    /// Activates the own sequencer where it has keys and stake and is not active, unless its owner took it out.
+    /// Activates the own sequencer where it has keys and stake and is not active, unless its owner took it out. While it is
+    /// jailed the pool refuses.
     async fn readiness(&mut self, standing: &Standing) -> Result<(), String> {
         let Some(id) = self.settlement.sequencer_of(&self.config.identity) else { return Ok(()) };
         if self.settlement.left_by_owner(id) || self.not_before("activate") > standing.l1_head {
             return Ok(());
         }
         let entry = self.ask(&entryCall { id: id.get() }).await?;
-        let registered = entry.status == REGISTERED;
-        if !registered || entry.keys.blsKey[..] != self.config.vote_key.public().to_eip2537() {
+        if !OUTSIDE.contains(&entry.status) || entry.keys.blsKey[..] != self.config.vote_key.public().to_eip2537() {
             return Ok(());
         }
         let input = self.activation(standing, id, entry.nonce).await?;

@@ -9,7 +9,8 @@
 //! signed is this node's own final chain; any member posts when its turn comes, so that no single one can stop posting; the
 //! anchor on L1 is the only memory, so that a crash at any point loses nothing and posts nothing twice.
 //!
-//! [`Keeper`] does the chores that the contracts leave to anyone: snapshots, their seals, and this node's own readiness.
+//! [`Keeper`] does the chores that the contracts leave to anyone: snapshots, their seals, this node's own readiness, and the
+//! offences that it can prove.
 
 mod actor;
 mod archive;
@@ -17,6 +18,7 @@ mod attest;
 mod builder;
 mod collect;
 mod config;
+mod docket;
 mod duty;
 mod error;
 mod journal;
@@ -30,6 +32,7 @@ mod testing;
 pub use actor::{Poster, PosterHandle, Status};
 pub use archive::Archive;
 pub use config::{Config, KeeperConfig};
+pub use docket::{Docket, Offence, Report};
 pub use duty::Duty;
 pub use error::Error;
 pub use keeper::Keeper;

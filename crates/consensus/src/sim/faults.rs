@@ -201,7 +201,9 @@ fn contradictions_after_lost_journals(seed: u64, trust_journal: bool) -> usize {
         }
         world.sleep(Duration::from_secs(5)).await;
         world.agree();
-        world.evidence().len()
+        let found = world.evidence();
+        found.iter().for_each(|evidence| world.assert_signed(evidence));
+        found.len()
     };
     simulate(seed, story).0
 }

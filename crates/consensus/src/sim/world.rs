@@ -5,7 +5,7 @@ use super::{
     chain::{genesis, planned},
 };
 use crate::{
-    Config, Domain, Error, Evidence, Mailbox, Status, Timing,
+    Config, Domain, Error, Evidence, EvidenceKind, Mailbox, Status, Timing,
     actor::queues,
     core,
     epochs::Drained,
@@ -16,7 +16,8 @@ use crate::{
     types::PublicKey,
 };
 use alloy::primitives::{Address, B256};
-use baton_primitives::{Epoch, Generation, Parameters, RecoveredBlock};
+use baton_primitives::{Epoch, Generation, Parameters, RecoveredBlock, bls};
+use commonware_codec::{Write as _, varint::UInt};
 use commonware_cryptography::Signer as _;
 use commonware_p2p::simulated::{self, Link, Network, Oracle};
 use commonware_runtime::{Clock as _, Handle, Runner as _, Spawner as _, Supervisor as _, deterministic};
@@ -278,6 +279,33 @@ impl World {
     /// No node that still runs has ended by itself, and no honest key has signed a contradiction (P8).
     pub(super) fn no_evidence(&mut self) {
         assert_eq!(self.evidence(), Vec::new());
+    }
+
+    /// The signer's key signed both votes, by the bytes that the `Slasher` verifies.
+    pub(super) fn assert_signed(&self, evidence: &Evidence) {
+        let snapshot = planned(&self.plan, evidence.epoch.get());
+        let member = &snapshot.members[evidence.signer];
+        assert_eq!(member.identity, evidence.identity);
+        let suffixes: [&[u8]; 2] = match evidence.kind {
+            EvidenceKind::Notarize => [b"_NOTARIZE", b"_NOTARIZE"],
+            EvidenceKind::Finalize => [b"_FINALIZE", b"_FINALIZE"],
+            EvidenceKind::NullifyFinalize => [b"_NULLIFY", b"_FINALIZE"],
+        };
+        for (vote, suffix) in evidence.votes.iter().zip(suffixes) {
+            let mut message = Vec::new();
+            UInt((32 + suffix.len()) as u64).write(&mut message);
+            message.extend_from_slice(&set::namespace(&DOMAIN));
+            message.extend_from_slice(suffix);
+            UInt(evidence.epoch.get()).write(&mut message);
+            UInt(evidence.view.get()).write(&mut message);
+            if suffix != b"_NULLIFY" {
+                UInt(vote.parent_view.get()).write(&mut message);
+                message.extend_from_slice(vote.block.as_slice());
+            }
+            let signature = bls::Signature::from_bytes(&vote.signature).unwrap();
+            assert_eq!(member.vote_key.verify(&message, &signature), Ok(()), "{evidence:?}");
+        }
+        assert_ne!(evidence.votes[0], evidence.votes[1]);
     }
 
     pub(super) fn evidence(&mut self) -> Vec<Evidence> {

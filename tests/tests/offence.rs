@@ -1,0 +1,101 @@
+//! A member that signs a contradiction is slashed and jailed by the others, and the chain goes on without it (P8).
+
+use alloy::primitives::{B256, U256};
+use baton_bindings::contracts::{SequencerPool, Slasher, Staking};
+use baton_consensus::{Evidence, EvidenceKind, SignedVote};
+use baton_node::{OperatorKeys, accuse};
+use baton_primitives::{Epoch, Generation, Snapshot, View, bls, consensus_namespace};
+use baton_testkit::{
+    World, WorldPlan, promises,
+    world::{LATER, SOON},
+};
+use baton_tests::{index_equals, start_indexer};
+use eyre::{ContextCompat as _, Result, ensure};
+
+/// Unsigned LEB128, as the engine writes integers.
+fn varint(mut value: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while value > 0x7f {
+        bytes.extend(u8::try_from(value & 0x7f).map(|low| low | 0x80));
+        value >>= 7;
+    }
+    bytes.extend(u8::try_from(value));
+    bytes
+}
+
+/// A finalize vote of view 300 for a block, as the engine signs it.
+fn finalize(world: &World, key: &bls::SecretKey, block: B256) -> Result<SignedVote> {
+    let deployment = &world.cluster.deployment;
+    let namespace = consensus_namespace(deployment.l1_chain_id, deployment.addresses.inbox, Generation::ZERO);
+    let body = [varint(0), varint(300), varint(299), block.to_vec()].concat();
+    let message = [varint(32 + 9), namespace.to_vec(), b"_FINALIZE".to_vec(), body].concat();
+    let signature = key.sign(&message).to_bytes();
+    Ok(SignedVote { parent_view: View::new(299), block, signature: signature.as_slice().try_into()? })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_signs_a_contradiction_is_slashed_and_jailed_and_blocks_go_on() -> Result<()> {
+    let mut world = World::start(WorldPlan { database: true, ..WorldPlan::default() }).await?;
+    let mut indexer = start_indexer(&world)?;
+    let addresses = world.cluster.deployment.addresses;
+    let (l1, offender) = (world.l1().clone(), world.cluster.sequencers[3]);
+    let pool = SequencerPool::new(addresses.pool, &l1);
+    let staking = Staking::new(addresses.staking, &l1);
+    let slasher = Slasher::new(addresses.slasher, &l1);
+    let before = staking.sequencer(offender.get()).call().await?.stake;
+
+    // Node 4's vote key signs two blocks of one view; node 1 learns both votes.
+    let keys = OperatorKeys::load(&world.path().join("node4/keys"))?;
+    let snapshot: Snapshot = pool.snapshot(0).call().await?.try_into()?;
+    let signer = snapshot.position(&keys.identity.public()).wrap_err("node 4 is a founder")?;
+    let votes = [B256::repeat_byte(1), B256::repeat_byte(2)].map(|block| finalize(&world, &keys.vote, block));
+    let [first, second] = votes;
+    let evidence = Evidence {
+        epoch: Epoch::ZERO,
+        view: View::new(300),
+        kind: EvidenceKind::Finalize,
+        signer,
+        identity: keys.identity.public(),
+        votes: [first?, second?],
+    };
+    let reporter = OperatorKeys::load(&world.path().join("node1/keys"))?.poster.address();
+    let report = accuse(&snapshot, Generation::ZERO, &evidence, reporter).wrap_err("evidence of the set")?;
+    world.kill(0).await;
+    let docket = world.path().join("node1/data/offences");
+    let file = docket.join(format!("{offender}-0"));
+    std::fs::write(&file, &report.call)?;
+    world.restart(0).await?;
+
+    world
+        .until_l1("the offence is punished", LATER, || async {
+            Ok(slasher.isPunished(offender.get(), 0).call().await?.then_some(()))
+        })
+        .await?;
+    let after = staking.sequencer(offender.get()).call().await?.stake;
+    let penalty = world.cluster.deployment.parameters.first_bps;
+    ensure!(after == before - (before * u128::from(penalty)).div_ceil(10_000), "{before} became {after}");
+    ensure!(pool.active().call().await?.iter().all(|id| *id != offender.get()), "the offender is still active");
+    let token = baton_bindings::contracts::BatonToken::new(addresses.token, &l1);
+    ensure!(token.balanceOf(reporter).call().await? > U256::ZERO, "the reporter has no bounty");
+    world.until_l1("the docket is empty", SOON, || async { Ok((!file.exists()).then_some(())) }).await?;
+
+    // Two epochs later the set is one of three, and blocks go on.
+    let epoch = world.cluster.deployment.parameters.epoch_blocks;
+    let height = world.wait_height(1, 3 * epoch + 20, LATER).await?;
+    index_equals(&world, height).await?;
+    let database = world.database.as_ref().wrap_err("a database")?;
+    let index = sqlx::PgPool::connect(database.url()).await?;
+    let (slashed, status): (String, String) = sqlx::query_as(
+        "SELECT o.slashed::text, s.status FROM baton.offences o JOIN baton.sequencers s USING (sequencer)",
+    )
+    .fetch_one(&index)
+    .await?;
+    ensure!(slashed == (before - after).to_string(), "the index says {slashed}");
+    // After its jail term the node proves its readiness by itself, and is in again.
+    ensure!(["jailed", "active"].contains(&status.as_str()), "the index says {status}");
+    index.close().await;
+    promises::agreement(&world).await?;
+    indexer.stop(SOON).await;
+    world.end().await;
+    Ok(())
+}
