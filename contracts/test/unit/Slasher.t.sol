@@ -6,6 +6,7 @@ import {ISequencerPool} from "../../src/interfaces/ISequencerPool.sol";
 import {ISlasher} from "../../src/interfaces/ISlasher.sol";
 import {IStaking} from "../../src/interfaces/IStaking.sol";
 import {Bls} from "../../src/libraries/Bls.sol";
+import {Votes} from "../../src/libraries/Votes.sol";
 import {BlsSigner} from "../helpers/BlsSigner.sol";
 import {Evidence} from "../helpers/Evidence.sol";
 
@@ -18,7 +19,7 @@ contract SlasherTest is Evidence {
         _advance(3);
     }
 
-    function _refuse(bytes memory reason, ISlasher.Votes memory votes) private {
+    function _refuse(bytes memory reason, ISlasher.Contradiction memory votes) private {
         bytes memory key = keysOf(1).blsKey;
         vm.expectRevert(reason);
         slashing.slashVotes(key, votes, receiver);
@@ -30,7 +31,7 @@ contract SlasherTest is Evidence {
     function test_votes_are_the_engines_bytes() public view {
         bytes32 namespace = keccak256(abi.encode("BATON_CONSENSUS", block.chainid, address(inbox), uint64(0)));
         bytes32 hash = keccak256("block");
-        ISlasher.Proposal memory p = ISlasher.Proposal(4, hash);
+        Votes.Proposal memory p = Votes.Proposal(4, hash);
         bytes memory prefixed = abi.encodePacked(hex"29", namespace, "_NOTARIZE", hex"ac020504", hash);
         assertEq(slashing.voteMessage(0, 300, 5, "_NOTARIZE", p), prefixed);
         prefixed = abi.encodePacked(hex"29", namespace, "_FINALIZE", hex"ac020504", hash);
@@ -45,7 +46,7 @@ contract SlasherTest is Evidence {
         for (uint8 kind = 0; kind < 3; ++kind) {
             uint64 id = kind + 1;
             uint128 before = staking.sequencer(id).stake;
-            ISlasher.Votes memory votes = _votes(id, ISlasher.Kind(kind), 0);
+            ISlasher.Contradiction memory votes = _votes(id, ISlasher.Kind(kind), 0);
             bytes memory key = keysOf(id).blsKey;
             uint128 taken = before * 5 / 100;
             uint64 until = uint64(vm.getBlockTimestamp()) + 60;
@@ -70,15 +71,15 @@ contract SlasherTest is Evidence {
 
     /// The same block with another parent view is another proposal (reference: commonware, "Signed bytes").
     function test_another_parent_alone_contradicts() public {
-        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Notarize, 0);
-        votes.second = ISlasher.Proposal(votes.first.parentView + 1, votes.first.blockHash);
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.Notarize, 0);
+        votes.second = Votes.Proposal(votes.first.parentView + 1, votes.first.blockHash);
         _sign(1, votes);
         slashing.slashVotes(keysOf(1).blsKey, votes, receiver);
         assertTrue(slashing.isPunished(1, 0));
     }
 
     function test_equal_votes_do_not_contradict() public {
-        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Notarize, 0);
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.Notarize, 0);
         votes.second = votes.first;
         _sign(1, votes);
         _refuse(abi.encodeWithSelector(ISlasher.Slasher_NoConflict.selector), votes);
@@ -88,17 +89,17 @@ contract SlasherTest is Evidence {
     }
 
     function test_a_nullify_proposes_nothing() public {
-        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.NullifyFinalize, 0);
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.NullifyFinalize, 0);
         votes.first.parentView = 1;
         _refuse(abi.encodeWithSelector(ISlasher.Slasher_NoConflict.selector), votes);
-        votes.first = ISlasher.Proposal(0, bytes32(uint256(1)));
+        votes.first = Votes.Proposal(0, bytes32(uint256(1)));
         _refuse(abi.encodeWithSelector(ISlasher.Slasher_NoConflict.selector), votes);
     }
 
     /// A nullify of one view and a finalize of a later one are honest, and so are a notarize and a nullify of the same view: no way to give them.
     function test_honest_votes_cannot_be_dressed_up() public {
-        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.NullifyFinalize, 0);
-        ISlasher.Votes memory later = _votes(1, ISlasher.Kind.NullifyFinalize, 0);
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.NullifyFinalize, 0);
+        ISlasher.Contradiction memory later = _votes(1, ISlasher.Kind.NullifyFinalize, 0);
         later.viewNumber += 1;
         _sign(1, later);
         votes.secondSignature = later.secondSignature;
@@ -110,8 +111,8 @@ contract SlasherTest is Evidence {
 
     /// C17: a signature counts in its own chain, inbox, generation, epoch, view and kind only.
     function test_statements_of_another_context_prove_nothing() public {
-        ISlasher.Votes memory good = _votes(1, ISlasher.Kind.Finalize, 0);
-        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
+        ISlasher.Contradiction memory good = _votes(1, ISlasher.Kind.Finalize, 0);
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
         votes.viewNumber += 1;
         _refuse(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 1), votes);
         votes = good;
@@ -133,7 +134,7 @@ contract SlasherTest is Evidence {
 
     /// C18.
     function test_malformed_signatures_and_keys_revert() public {
-        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
         bytes memory right = votes.firstSignature;
         votes.firstSignature = new bytes(128);
         _refuse(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 1), votes);
@@ -152,15 +153,15 @@ contract SlasherTest is Evidence {
     }
 
     function test_anothers_signatures_do_not_count() public {
-        ISlasher.Votes memory votes = _votes(2, ISlasher.Kind.Finalize, 0);
+        ISlasher.Contradiction memory votes = _votes(2, ISlasher.Kind.Finalize, 0);
         _refuse(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 1), votes);
-        ISlasher.Votes memory mine = _votes(1, ISlasher.Kind.Finalize, 0);
+        ISlasher.Contradiction memory mine = _votes(1, ISlasher.Kind.Finalize, 0);
         mine.secondSignature = votes.secondSignature;
         _refuse(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 1), mine);
     }
 
     function test_an_epoch_that_is_not_open_has_to_wait() public {
-        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Finalize, 1);
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.Finalize, 1);
         _refuse(abi.encodeWithSelector(ISlasher.Slasher_EpochNotOpen.selector, 1, 0), votes);
         _advance(3);
         _closeEpoch(0, _evenly(4), 15);
@@ -171,7 +172,7 @@ contract SlasherTest is Evidence {
     /// C16: one slash an epoch, however many votes, also after leaving and coming back.
     function test_an_offence_is_punished_once() public {
         slashing.slashVotes(keysOf(1).blsKey, _votes(1, ISlasher.Kind.Finalize, 0), receiver);
-        ISlasher.Votes memory again = _votes(1, ISlasher.Kind.Notarize, 0);
+        ISlasher.Contradiction memory again = _votes(1, ISlasher.Kind.Notarize, 0);
         _refuse(abi.encodeWithSelector(ISlasher.Slasher_AlreadyPunished.selector, 1, 0), again);
         _advance(60);
         _ready(1);
@@ -218,7 +219,7 @@ contract SlasherTest is Evidence {
 
     function test_evidence_ends_with_the_unbonding_time() public {
         uint256 end = vm.getBlockTimestamp() - 3 + 240;
-        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
         vm.warp(end);
         _refuse(abi.encodeWithSelector(IStaking.Staking_SlashTooLate.selector, end, end), votes);
         vm.warp(end - 1);
@@ -292,7 +293,7 @@ contract SlasherTest is Evidence {
 
     /// C14, C39: a receiver that cannot be paid costs the reporter its own report, nobody else's.
     function test_anyone_else_may_report_with_another_receiver() public {
-        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
         bytes memory key = keysOf(1).blsKey;
         vm.expectRevert();
         slashing.slashVotes(key, votes, address(0));
