@@ -396,12 +396,12 @@ contract RevenueShare is IRevenueShare {
         if (!cursor.started) {
             // No epoch of a snapshot that holds the position was credited yet: it starts with the first one, not with this claim.
             if (a.credited <= list[0].from) return (0, 0, cursor);
-            (cursor.started, cursor.indices) = (true, _indicesBefore(id, a, list[0].from));
+            (cursor.started, cursor.indices) = (true, _indicesBefore(id, list[0].from));
         }
         for (uint256 i = 0; i < list.length && i < MAX_SEGMENTS; ++i) {
             // The segment is over once an epoch of the next one's first snapshot, or a later one, was credited.
             bool over = i + 1 < list.length && a.credited > list[i + 1].from;
-            uint208 end = over ? _indicesBefore(id, a, list[i + 1].from) : _indices(a);
+            uint208 end = over ? _indicesBefore(id, list[i + 1].from) : _indices(a);
             uint256 shares = list[i].shares;
             amount += (shares * (uint104(end) - uint104(cursor.indices))) >> INDEX_BITS;
             tokens += (shares * ((end >> 104) - (cursor.indices >> 104))) >> INDEX_BITS;
@@ -411,9 +411,8 @@ contract RevenueShare is IRevenueShare {
         }
     }
 
-    /// @dev The indices after every epoch whose snapshot is below `snapshot`.
-    function _indicesBefore(uint64 id, Account memory a, uint64 snapshot) private view returns (uint208) {
-        if (a.credited <= snapshot) return _indices(a);
+    /// @dev The indices after every epoch whose snapshot is below `snapshot`; one that is not below it was credited.
+    function _indicesBefore(uint64 id, uint64 snapshot) private view returns (uint208) {
         return _boundaries[id].lowerLookup(uint48(snapshot));
     }
 

@@ -259,6 +259,32 @@ contract RecoveryTest is Evidence {
         assertEq(inbox.epochs(2).firstHeight, 301);
     }
 
+    function test_the_next_epochs_set_follows_from_l1() public {
+        _advance(3);
+        _closeEpoch(0, _evenly(4), 15);
+        _advance(10);
+        uint64 later = _snapshot();
+        _stall();
+        _allReady(4);
+        (IRecovery.Finalization memory f, bytes memory header) = _final(2, 500, 15, 0);
+        f.snapshot = later;
+        vm.expectRevert(abi.encodeWithSelector(IRecovery.Recovery_WrongSnapshot.selector, 2, later));
+        recovery.proveFinal(f, header);
+        f.snapshot = 0;
+        recovery.proveFinal(f, header);
+        (,, uint64 epoch, uint64 height,) = recovery.current();
+        assertEq(epoch, 2);
+        assertEq(height, 500);
+    }
+
+    function test_in_the_first_epoch_the_next_set_is_the_first() public {
+        _stall();
+        (IRecovery.Finalization memory f, bytes memory header) = _final(1, 300, 15, 0);
+        f.snapshot = 1;
+        vm.expectRevert(abi.encodeWithSelector(IRecovery.Recovery_WrongSnapshot.selector, 1, 1));
+        recovery.proveFinal(f, header);
+    }
+
     function test_forged_certificates_prove_nothing() public {
         (IRecovery.Finalization memory f, bytes memory header) = _final(0, 57, 7, 0);
         vm.expectRevert(IRecovery.Recovery_NotOpen.selector);
