@@ -399,6 +399,7 @@ contract BatchInbox is IBatchInbox {
             }
         }
         emit DutyMissed(core.index, onDuty, msg.sender);
+        revenue.addMiss(onDuty, msg.sender);
     }
 
     // -- Effects

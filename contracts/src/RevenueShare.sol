@@ -27,6 +27,8 @@ contract RevenueShare is IRevenueShare {
     address public constant SELF = address(0);
     /// @notice Most segments of a position's history that one claim walks.
     uint256 public constant MAX_SEGMENTS = 64;
+    /// @notice Most missed duties of an epoch that cost anything.
+    uint256 public constant MAX_MISSES = 64;
     uint256 private constant INDEX_BITS = 96;
     uint256 private constant BPS = 10_000;
 
@@ -54,6 +56,12 @@ contract RevenueShare is IRevenueShare {
         bool started;
     }
 
+    /// @dev A posting duty of sequencer `id` that `poster` took over. One slot.
+    struct Miss {
+        address poster;
+        uint64 id;
+    }
+
     /// @dev A debt: debts lie end to end on a line of wei; the prefix of it that fees have covered is paid. One slot.
     struct Debt {
         address poster;
@@ -65,6 +73,10 @@ contract RevenueShare is IRevenueShare {
     uint128 private _treasuryClaimed;
     Totals private _totals;
     Emissions private _emissions;
+    /// @dev Of the running epoch.
+    Miss[] private _misses;
+    /// @inheritdoc IRevenueShare
+    mapping(address poster => uint256) public forfeitsOf;
     mapping(uint64 debtId => Debt) private _debts;
     /// @dev Wei already paid of a debt that was covered in part.
     mapping(uint64 debtId => uint256) private _partial;
@@ -108,6 +120,11 @@ contract RevenueShare is IRevenueShare {
         _totals.debts = end;
         _debts[id] = Debt({poster: poster, end: uint256(end).toUint96()});
         emit DebtAdded(id, batch, poster, amount, end);
+    }
+
+    /// @inheritdoc IRevenueShare
+    function addMiss(uint64 id, address poster) external onlyInbox {
+        if (_misses.length < MAX_MISSES) _misses.push(Miss(poster, id));
     }
 
     /// @inheritdoc IRevenueShare
@@ -206,6 +223,14 @@ contract RevenueShare is IRevenueShare {
     }
 
     /// @inheritdoc IRevenueShare
+    function claimForfeits(address receiver) external returns (uint256 amount) {
+        amount = forfeitsOf[msg.sender];
+        forfeitsOf[msg.sender] = 0;
+        emit ForfeitsClaimed(msg.sender, receiver, amount);
+        _pay(receiver, amount, 0);
+    }
+
+    /// @inheritdoc IRevenueShare
     function claimTreasury() external returns (uint256 amount) {
         amount = _totals.treasury - _treasuryClaimed;
         _treasuryClaimed = _totals.treasury;
@@ -261,7 +286,9 @@ contract RevenueShare is IRevenueShare {
 
     /// @dev What an epoch has to share, and what its members get of it.
     struct Sharing {
+        uint64 epoch;
         uint64 snapshot;
+        Miss[] misses;
         uint256 toProducers;
         uint256 toAttesters;
         uint256 blocks;
@@ -290,7 +317,9 @@ contract RevenueShare is IRevenueShare {
         (address code,) = pool.snapshotData(snapshot);
         bytes memory data = Snapshots.load(code);
         Sharing memory s = _sharing(data, available, performance);
-        (s.snapshot, s.batches, s.tokens) = (snapshot, batches, _release());
+        (s.epoch, s.snapshot, s.batches, s.tokens) = (epoch, snapshot, batches, _release());
+        s.misses = _misses;
+        delete _misses;
         for (uint256 i = 0; i < s.ids.length; ++i) {
             _creditMember(s, i, Snapshots.memberAt(data, i), _blocksLed(performance, i), signed[i]);
         }
@@ -336,12 +365,14 @@ contract RevenueShare is IRevenueShare {
     /// @dev Credits member `i`.
     function _creditMember(Sharing memory s, uint256 i, Snapshots.Member memory m, uint256 led, uint256 signed) private {
         uint256 producer = s.blocks == 0 ? 0 : s.toProducers * led / s.blocks;
+        uint256 forfeited = _forfeit(s, m.id, producer);
+        producer -= forfeited;
         uint256 attester = _attest(s.toAttesters, s, m.stake, signed);
         (uint256 commission, uint256 step, uint256 dust) = _divide(producer + attester, m);
         // Dust goes back to the pot; it is taken from the attester's part first.
         if (attester >= dust) attester -= dust;
         else (producer, attester) = (producer + attester - dust, 0);
-        s.producers += producer;
+        s.producers += producer + forfeited;
         s.attesters += attester;
         s.ids[i] = m.id;
         s.producer[i] = producer;
@@ -354,6 +385,17 @@ contract RevenueShare is IRevenueShare {
         (a.index, a.commission, a.credited) =
         (_index(s.index[i]), (a.commission + commission).toUint112(), uint256(s.snapshot + 1).toUint32());
         if (s.tokens != 0) _creditTokens(s, i, m, signed);
+    }
+
+    /// @dev Gives a producer's income for each batch that it should have posted to who did. A batch has one duty: never more than all of it.
+    function _forfeit(Sharing memory s, uint64 id, uint256 producer) private returns (uint256 forfeited) {
+        for (uint256 k = 0; k < s.misses.length; ++k) {
+            if (s.misses[k].id != id) continue;
+            uint256 part = producer / s.batches;
+            forfeited += part;
+            forfeitsOf[s.misses[k].poster] += part;
+            emit DutyForfeited(s.epoch, id, s.misses[k].poster, part);
+        }
     }
 
     /// @dev Credits member `i` with tokens, as an attester.

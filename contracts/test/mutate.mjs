@@ -58,10 +58,13 @@ function random(state) {
   };
 }
 
+// The binary itself: the wrapper in node_modules/.bin exits with 0 when tests fail.
+const binary = join(here, `../anvil/node_modules/@foundry-rs/forge-${process.platform}-${process.arch === "x64" ? "amd64" : process.arch}/bin/forge`);
+
 function forge(contract) {
   const path = `test/${tests[contract]}.t.sol`;
   const env = { ...process.env, FOUNDRY_FUZZ_RUNS: "16", FORGE_SNAPSHOT_CHECK: "false" };
-  const run = spawnSync("nice", ["-n", "19", "../anvil/node_modules/.bin/forge", "test", "--match-path", path], { cwd: join(copy, "contracts"), env, encoding: "utf8" });
+  const run = spawnSync("nice", ["-n", "19", binary, "test", "--match-path", path], { cwd: join(copy, "contracts"), env, encoding: "utf8" });
   return { passed: run.status === 0, compiled: !/Compiler run failed/.test(run.stdout + run.stderr) };
 }
 

@@ -59,7 +59,7 @@ interface IRevenueShare {
     /// @param fees Received for it.
     /// @param debtsPaid All debts covered so far, after it.
     /// @param treasury Credited to the treasury.
-    /// @param producers Credited to producers, commission included.
+    /// @param producers Credited to producers, commission included, and to who posted in their place.
     /// @param attesters Credited to attesters, commission included.
     /// @param carry Carried into the next epoch.
     event EpochClosed(
@@ -74,7 +74,7 @@ interface IRevenueShare {
     );
     /// @notice Incomes of an epoch, in snapshot order.
     /// @param sequencers Sequencer ids.
-    /// @param producer Wei for blocks led.
+    /// @param producer Wei for blocks led, less what missed duties forfeited.
     /// @param attester Wei for batches signed.
     /// @param commission Of both, wei for the owner.
     /// @param index Wei per share times 2^96 after it, over all time.
@@ -100,6 +100,10 @@ interface IRevenueShare {
     event TokensClaimed(uint64 indexed sequencer, address indexed account, address receiver, bool owner, uint256 amount);
     /// @notice A poster's debts were paid.
     event DebtClaimed(uint64 indexed debtId, address indexed poster, uint256 amount, bool full);
+    /// @notice A producer let its posting duty pass: its income for that one batch went to who posted instead.
+    event DutyForfeited(uint64 indexed epoch, uint64 indexed sequencer, address indexed poster, uint256 amount);
+    /// @notice Income from others' missed duties was paid.
+    event ForfeitsClaimed(address indexed poster, address receiver, uint256 amount);
     /// @notice The treasury was paid.
     event TreasuryClaimed(address indexed treasury, uint256 amount);
 
@@ -124,6 +128,9 @@ interface IRevenueShare {
     function receiveFees() external payable;
     /// @notice Notes a debt to the poster of a batch. Only the BatchInbox.
     function addDebt(uint64 batch, address poster, uint256 amount) external;
+    /// @notice Notes that `poster` posted a batch that was the duty of sequencer `id`: at the epoch's close that producer's income, divided by the
+    /// epoch's batches, is the poster's. Only the BatchInbox; at most 64 an epoch count.
+    function addMiss(uint64 id, address poster) external;
     /// @notice Splits the fees received for an epoch. Only the BatchInbox, once per epoch, in order.
     /// @param performance Per member: uint32 blocks led, uint32 terms missed, big-endian.
     /// @param batches Batches of the epoch.
@@ -147,6 +154,8 @@ interface IRevenueShare {
     function claimOwner(uint64 id, address receiver) external returns (uint256 amount);
     /// @notice Pays what is covered of the caller's debts.
     function claimDebts(uint64[] calldata debtIds) external returns (uint256 amount);
+    /// @notice Pays to `receiver` what others' missed duties brought the caller.
+    function claimForfeits(address receiver) external returns (uint256 amount);
     /// @notice Pays the treasury. Callable by anyone.
     function claimTreasury() external returns (uint256 amount);
 
@@ -160,6 +169,8 @@ interface IRevenueShare {
     function emissions() external view returns (Emissions memory);
     /// @notice A debt: its creditor (zero once fully claimed), what is open of it, and what of that is covered.
     function debt(uint64 debtId) external view returns (address poster, uint256 open, uint256 covered);
+    /// @notice What `claimForfeits` would pay to `poster`.
+    function forfeitsOf(address poster) external view returns (uint256);
     /// @notice Number of debts ever incurred: ids run from 1 to this.
     function debtCount() external view returns (uint64);
     /// @notice A sequencer's income account.

@@ -80,6 +80,8 @@ contract PermissionsTest is World {
         _only(address(portal), abi.encodeCall(portal.fund, ()), address(inbox), IPortal.Portal_NotInbox.selector);
         bytes memory debt = abi.encodeCall(revenue.addDebt, (1, address(1), 1));
         _only(address(revenue), debt, address(inbox), IRevenueShare.RevenueShare_NotInbox.selector);
+        bytes memory miss = abi.encodeCall(revenue.addMiss, (1, address(1)));
+        _only(address(revenue), miss, address(inbox), IRevenueShare.RevenueShare_NotInbox.selector);
         bytes memory close = abi.encodeCall(revenue.close, (0, 0, 0, "", 0, new uint64[](0)));
         _only(address(revenue), close, address(inbox), IRevenueShare.RevenueShare_NotInbox.selector);
         _only(address(revenue), abi.encodeCall(revenue.receiveFees, ()), address(portal), IRevenueShare.RevenueShare_NotPortal.selector);

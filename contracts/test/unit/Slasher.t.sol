@@ -323,6 +323,11 @@ contract SlasherTest is Evidence {
 
     /// @dev Closes `count` epochs in which member 0 misses every term it is drawn for.
     function _epochsWithout(uint256 count) private returns (uint64 id, bytes[] memory performance) {
+        return _epochsMissing(count, type(uint32).max);
+    }
+
+    /// @dev The same, but at most `most` terms missed in all, as certified.
+    function _epochsMissing(uint256 count, uint32 most) private returns (uint64 id, bytes[] memory performance) {
         performance = new bytes[](count);
         id = pool.snapshot(0).members[0].id;
         for (uint256 e = 0; e < count; ++e) {
@@ -331,7 +336,7 @@ contract SlasherTest is Evidence {
             uint32 drawn;
             for (uint64 term = 1; term <= 8; ++term) {
                 (uint256 member,) = pool.leaderOf(0, uint64(e), term);
-                if (member == 0) ++drawn;
+                if (member == 0 && most > 0) (drawn, most) = (drawn + 1, most - 1);
             }
             performance[e] =
                 bytes.concat(bytes8(uint64(drawn)), bytes8(uint64(60 << 32)), bytes8(uint64(60 << 32)), bytes8(uint64(60 << 32)));
@@ -361,6 +366,44 @@ contract SlasherTest is Evidence {
         slashing.jailAbsent(other, 3, performance);
         vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_NotAbsent.selector, 99, 0, 0));
         slashing.jailAbsent(99, 3, performance);
+    }
+
+    function test_two_missed_terms_are_forgiven_and_so_is_a_half() public {
+        uint256 drawn;
+        for (uint64 e = 0; e < 4; ++e) {
+            for (uint64 term = 1; term <= 8; ++term) {
+                (uint256 member,) = pool.leaderOf(0, e, term);
+                if (member == 0) ++drawn;
+            }
+        }
+        assertGe(drawn, 6, "the draws of this seed");
+        uint32[4] memory missed = [uint32(2), 3, uint32(drawn / 2), uint32(drawn / 2 + 1)];
+        uint256 state = vm.snapshotState();
+        for (uint256 i = 0; i < 4; ++i) {
+            (uint64 id, bytes[] memory performance) = _epochsMissing(4, missed[i]);
+            bool jailed = missed[i] >= 3 && missed[i] * 2 > drawn;
+            if (!jailed) vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_NotAbsent.selector, id, missed[i], drawn));
+            slashing.jailAbsent(id, 3, performance);
+            assertEq(pool.entry(id).status == ISequencerPool.Status.Jailed, jailed);
+            vm.revertToState(state);
+        }
+    }
+
+    /// One epoch is judged alone while the chain is young: three of three suffice, two of two do not.
+    function test_three_missed_terms_are_needed() public {
+        uint256 drawn;
+        uint64 epochs;
+        while (drawn < 3) {
+            for (uint64 term = 1; term <= 8; ++term) {
+                (uint256 member,) = pool.leaderOf(0, epochs, term);
+                if (member == 0) ++drawn;
+            }
+            ++epochs;
+        }
+        (uint64 id, bytes[] memory performance) = _epochsMissing(epochs, uint32(drawn));
+        assertLe(drawn, 5, "more than half of them are at least three");
+        slashing.jailAbsent(id, epochs - 1, performance);
+        assertEq(uint8(pool.entry(id).status), uint8(ISequencerPool.Status.Jailed));
     }
 
     function test_absence_is_judged_over_the_last_epochs_by_their_certified_bytes() public {
