@@ -442,7 +442,8 @@ contract BatchInbox is IBatchInbox {
     function _close(Core calldata core, bytes calldata performance, uint64 batches, uint256 members) private {
         Row storage row = _epochs[core.epoch];
         (row.closingOrigin, row.closingBatch) = (uint48(core.originNumber), uint48(core.index));
-        (row.terms, row.performance) = (uint48(_termOf(core.lastView)), core.performance);
+        // What a recovery's set certifies of blocks before it is in its own order: nobody is judged by it.
+        if (core.lastHeight > _head.cutHeight) (row.terms, row.performance) = (uint48(_termOf(core.lastView)), core.performance);
         _open(core.epoch + 1, core.nextSnapshot, core.lastHeight + 1);
         if (core.fees > 0) portal.payFees(core.fees);
         revenue.close(core.epoch, core.snapshot, core.fees, performance, batches, _signed.read(members, batches));

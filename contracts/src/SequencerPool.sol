@@ -20,6 +20,8 @@ contract SequencerPool is ISequencerPool {
     uint64 public constant SEAL_DELAY = 8;
     /// @notice L1 blocks for which a block hash can be read (EIP-2935).
     uint64 public constant HISTORY = 8_191;
+    /// @notice Members that bitmaps and counters hold.
+    uint256 public constant SEATS = 64;
     /// @notice Stake a candidate needs to take a seat in a full set, in percent of the lowest member's.
     uint256 public constant REPLACE_PERCENT = 105;
     /// @notice Epochs between the declaration of downtime and its begin.
@@ -180,7 +182,8 @@ contract SequencerPool is ISequencerPool {
     function installSet(uint64[] calldata members) external returns (uint64 id) {
         if (msg.sender != address(inbox)) revert SequencerPool_NotInbox(address(inbox), msg.sender);
         IParameters.Stakes memory rules = parameters.stakes();
-        if (members.length > rules.maxMembers) revert SequencerPool_SetFull(members.length, rules.maxMembers);
+        // Not `maxMembers`: a lower limit must not stand in the way of a recovery.
+        if (members.length > SEATS) revert SequencerPool_SetFull(members.length, SEATS);
         for (uint256 i = _active.length; i > 0; --i) {
             _leave(i - 1, DeactivationReason.Recovery);
         }

@@ -188,6 +188,8 @@ contract Slasher is ISlasher {
     /// @dev Adds the terms that a sequencer missed in a closed epoch, and those it was drawn for; nothing if it was no member.
     function _count(Terms memory t, uint64 id, uint64 epoch, bytes calldata performance) private view {
         (uint64 terms, bytes32 expected) = inbox.closings(epoch);
+        // A recovery cut this epoch.
+        if (expected == 0) return;
         if (keccak256(performance) != expected) revert Slasher_WrongPerformance(epoch, keccak256(performance), expected);
         if (epoch < _records[id].countedFrom || (t.awayFrom <= epoch && epoch < t.awayTo)) return;
         (address code, bytes32 seed) = pool.snapshotData(inbox.epochs(epoch).snapshot);

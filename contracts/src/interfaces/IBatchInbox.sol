@@ -194,7 +194,8 @@ interface IBatchInbox {
     function isRecentAnchor(bytes32 coreHash) external view returns (bool);
     /// @notice A row of the epoch table; all zero for an epoch not yet opened.
     function epochs(uint64 epoch) external view returns (Epoch memory);
-    /// @notice What was certified of an epoch that closed: how many terms it had, and the keccak256 of its performance bytes (else zero).
+    /// @notice What was certified of an epoch that closed: how many terms it had, and the keccak256 of its performance bytes (zero
+    /// while it is open, and where a recovery cut it or certified it later).
     function closings(uint64 epoch) external view returns (uint64 terms, bytes32 performance);
     /// @notice Whether a row of the epoch table exists.
     function isEpochOpen(uint64 epoch) external view returns (bool);

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IBatchInbox} from "../../src/interfaces/IBatchInbox.sol";
+import {IParameters} from "../../src/interfaces/IParameters.sol";
 import {IRecovery} from "../../src/interfaces/IRecovery.sol";
 import {ISequencerPool} from "../../src/interfaces/ISequencerPool.sol";
 import {ISlasher} from "../../src/interfaces/ISlasher.sol";
@@ -345,6 +346,50 @@ contract RecoveryTest is Evidence {
         _advance(3);
         _resumeEpoch(250);
         assertEq(inbox.epochs(2).firstHeight, 251);
+    }
+
+    /// C15: nobody is jailed by figures of an epoch that a recovery cut.
+    function test_an_epoch_that_was_cut_judges_nobody() public {
+        _stall();
+        _allReady(4);
+        (IRecovery.Finalization memory f, bytes memory header) = _final(0, 57, 15, 0);
+        recovery.proveFinal(f, header);
+        _advance(15);
+        recovery.close();
+        _advance(3);
+        _prepareTo(57);
+        uint64 id = pool.snapshot(1).members[0].id;
+        bytes[] memory performance = new bytes[](1);
+        performance[0] = bytes.concat(bytes8(uint64(8)), new bytes(24));
+        (next.closing, next.performance, next.nextSnapshot) = (true, keccak256(performance[0]), 1);
+        _post(15, performance[0]);
+        (uint64 terms, bytes32 hash) = inbox.closings(0);
+        assertEq(terms, 0);
+        assertEq(hash, 0);
+        vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_NotAbsent.selector, id, 0, 0));
+        slashing.jailAbsent(id, 0, performance);
+        _advance(3);
+        _resumeEpoch(297);
+        (terms, hash) = inbox.closings(1);
+        assertEq(terms, 8);
+        assertEq(hash, next.performance);
+    }
+
+    /// C29: a limit lowered meanwhile does not stand in the way.
+    function test_more_members_than_the_limit_may_recover() public {
+        IParameters.Stakes memory stakes = parameters.stakes();
+        stakes.maxMembers = 3;
+        bytes memory call = abi.encodeCall(parameters.setStakes, (stakes));
+        vm.startPrank(governor);
+        governance.schedule(address(parameters), call, 0);
+        _advance(DELAY);
+        governance.execute(address(parameters), call);
+        vm.stopPrank();
+        recovery.open();
+        _allReady(4);
+        _advance(15);
+        recovery.close();
+        assertEq(pool.snapshot(1).members.length, 4);
     }
 
     /// A snapshot taken before the recovery cannot be sealed after it: seals ascend.

@@ -184,9 +184,10 @@ contract SlasherTest is Evidence {
     function test_a_repeated_offence_costs_more() public {
         slashing.slashVotes(keysOf(1).blsKey, _votes(1, ISlasher.Kind.Finalize, 0), receiver);
         uint128 rest = staking.sequencer(1).stake;
-        // Epoch 1 begins on an origin before the slash.
+        // Epoch 1 begins on the slash's own block: who signs in it may not have seen the slash.
+        _advance(1);
         _prepareClosing();
-        next.originNumber = slashing.firstSlashBlock(1) - 1;
+        next.originNumber = slashing.firstSlashBlock(1);
         next.originHash = blockhash(next.originNumber);
         _postClosing();
         (uint128 slashed,) = slashing.slashVotes(keysOf(1).blsKey, _votes(1, ISlasher.Kind.Finalize, 1), receiver);
