@@ -54,6 +54,10 @@ contract BatchInbox is IBatchInbox {
     uint64 public immutable termViews;
     /// @notice L1 blocks an origin lies below the head.
     uint64 public immutable originDepth;
+    /// @notice The only account that begins and ends recoveries.
+    address public immutable recovery;
+    /// @notice Seconds without a batch after which one may begin.
+    uint64 public immutable stallTime;
     /// @notice Most seconds a deposit may wait.
     uint64 public immutable maxOriginLag;
     /// @notice L1 blocks of each posting window.
@@ -78,8 +82,11 @@ contract BatchInbox is IBatchInbox {
         uint48 acceptedAt;
         uint16 batchesInEpoch;
         uint64 deposits;
-        uint64 tipCap;
-        uint96 repayCap;
+        uint48 tipCap;
+        uint72 repayCap;
+        // Where a recovery cut the epoch that holds this height short.
+        uint64 cutHeight;
+        bool recovering;
     }
 
     /// @dev Two slots; the second, and the last three fields of the first, are of the closing batch.
@@ -102,12 +109,20 @@ contract BatchInbox is IBatchInbox {
     /// @param sequencerPool Snapshots and leaders.
     /// @param portalContract Deposits, roots, fees.
     /// @param revenueShare Income and debts.
-    constructor(IParameters chainParameters, ISequencerPool sequencerPool, IPortal portalContract, IRevenueShare revenueShare) {
+    /// @param recoveryContract The Recovery (its address may be known before its code).
+    constructor(
+        IParameters chainParameters,
+        ISequencerPool sequencerPool,
+        IPortal portalContract,
+        IRevenueShare revenueShare,
+        address recoveryContract
+    ) {
         IParameters.Values memory v = chainParameters.values();
         deployer = msg.sender;
         (parameters, pool, portal, revenue) = (chainParameters, sequencerPool, portalContract, revenueShare);
         (epochBlocks, termViews, originDepth, maxOriginLag) = (v.l2.epochBlocks, v.l2.termViews, v.l2.originDepth, v.l2.maxOriginLag);
         (postGrace, certificateLife, l1BlockTime) = (v.posting.postGrace, v.stakes.certificateLife, v.l2.l1BlockTime);
+        (recovery, stallTime) = (recoveryContract, v.posting.stallTime);
         _setRepayment(v.money.tipCap, v.money.repayCap);
     }
 
@@ -128,7 +143,7 @@ contract BatchInbox is IBatchInbox {
         _head.acceptedAt = uint48(block.timestamp);
         emit Started(genesis.blockHash, genesis.stateRoot, genesis.timestamp, genesis.originNumber, genesis.originHash, genesis.supply);
         emit EpochOpened(0, 0, 0);
-        pool.takeGenesisSnapshot(members);
+        pool.installSet(members);
         portal.fund{value: msg.value}();
     }
 
@@ -138,6 +153,7 @@ contract BatchInbox is IBatchInbox {
     function post(Core calldata core, Certificate calldata certificate, bytes calldata performance, bytes calldata data) external {
         if (!_started) revert BatchInbox_Started(false);
         Head memory head = _head;
+        if (head.recovering) revert BatchInbox_Recovering(true);
         _checkSequence(core, head);
         _checkClosing(core, performance);
         _checkOrigin(core.originNumber, core.originHash);
@@ -160,6 +176,39 @@ contract BatchInbox is IBatchInbox {
         portal.setRoot(core.index, core.withdrawalsRoot);
         if (core.closing) _close(core, performance, head.batchesInEpoch, members);
         revenue.addDebt(core.index, msg.sender, _repayment(core.closing ? members : 0, blobHashes.length));
+    }
+
+    // -- Recovery
+
+    /// @inheritdoc IBatchInbox
+    function raiseGeneration() external returns (uint64) {
+        if (msg.sender != recovery) revert BatchInbox_NotRecovery(recovery, msg.sender);
+        Head memory head = _head;
+        if (!_started) revert BatchInbox_Started(false);
+        if (head.recovering) revert BatchInbox_Recovering(true);
+        uint256 stalledAt = uint256(head.acceptedAt) + stallTime;
+        if (block.timestamp < stalledAt) revert BatchInbox_NotStalled(stalledAt, block.timestamp);
+        (_head.generation, _head.recovering) = (head.generation + 1, true);
+        emit GenerationRaised(head.generation + 1, head.epoch, head.lastHeight);
+        return head.generation + 1;
+    }
+
+    /// @inheritdoc IBatchInbox
+    function resume(uint64[] calldata members, uint64 lastEpoch, uint64 lastHeight) external {
+        if (msg.sender != recovery) revert BatchInbox_NotRecovery(recovery, msg.sender);
+        Head memory head = _head;
+        if (!head.recovering) revert BatchInbox_Recovering(false);
+        (head.recovering, head.batchesInEpoch, head.cutHeight) = (false, 0, lastHeight);
+        (head.acceptedBlock, head.acceptedAt) = (uint48(block.number), uint48(block.timestamp));
+        head.snapshot = pool.installSet(members);
+        emit Resumed(head.generation, head.snapshot, lastEpoch, lastHeight);
+        // Nothing is missing: the epoch ends where it is, without a closing batch.
+        if (lastHeight == head.lastHeight) {
+            Row storage row = _epochs[head.epoch];
+            (row.closingOrigin, row.closingBatch) = (head.originNumber, uint48(head.index));
+            _open(++head.epoch, head.snapshot, lastHeight + 1);
+        }
+        _head = head;
     }
 
     // -- Parameters
@@ -274,6 +323,7 @@ contract BatchInbox is IBatchInbox {
         _equal("snapshot", core.snapshot, head.snapshot);
         _equal("firstHeight", core.firstHeight, head.lastHeight + 1);
         uint64 last = _epochs[head.epoch].firstHeight + epochBlocks - 1;
+        if (head.lastHeight < head.cutHeight && head.cutHeight < last) last = head.cutHeight;
         _within("lastHeight", core.lastHeight, core.firstHeight, last);
         _equal("closing", core.closing ? 1 : 0, core.lastHeight == last ? 1 : 0);
         _within("lastView", core.lastView, 1, type(uint48).max);
@@ -281,7 +331,8 @@ contract BatchInbox is IBatchInbox {
         _within("originNumber", core.originNumber, head.originNumber, block.number - 1);
     }
 
-    /// @dev The fields that only a closing batch has, and the next set: the newest snapshot sealed by the end of the epoch before this one.
+    /// @dev The fields that only a closing batch has, and the next set: the newest snapshot sealed by the end of the epoch before this one, but
+    /// none older than this set's (a recovery installs sets at once).
     function _checkClosing(Core calldata core, bytes calldata performance) private view {
         if (!core.closing) {
             _equal("fees", core.fees, 0);
@@ -292,10 +343,12 @@ contract BatchInbox is IBatchInbox {
         }
         _equal("performance", uint256(core.performance), uint256(keccak256(performance)));
         if (core.epoch == 0) {
-            _equal("nextSnapshot", core.nextSnapshot, 0);
+            _equal("nextSnapshot", core.nextSnapshot, core.snapshot);
         } else {
             uint64 origin = _epochs[core.epoch - 1].closingOrigin;
-            if (!pool.isNewestAt(core.nextSnapshot, origin)) revert BatchInbox_OutOfRange("nextSnapshot", core.nextSnapshot, 0, origin);
+            (, uint64 sealBlock) = pool.snapshotBlocks(core.snapshot);
+            if (sealBlock > origin) _equal("nextSnapshot", core.nextSnapshot, core.snapshot);
+            else if (!pool.isNewestAt(core.nextSnapshot, origin)) revert BatchInbox_OutOfRange("nextSnapshot", core.nextSnapshot, 0, origin);
         }
     }
 
@@ -346,6 +399,7 @@ contract BatchInbox is IBatchInbox {
             }
         }
         emit DutyMissed(core.index, onDuty, msg.sender);
+        revenue.addMiss(onDuty, msg.sender);
     }
 
     // -- Effects
@@ -388,12 +442,17 @@ contract BatchInbox is IBatchInbox {
     function _close(Core calldata core, bytes calldata performance, uint64 batches, uint256 members) private {
         Row storage row = _epochs[core.epoch];
         (row.closingOrigin, row.closingBatch) = (uint48(core.originNumber), uint48(core.index));
-        (row.terms, row.performance) = (uint48(_termOf(core.lastView)), core.performance);
-        Row storage opened = _epochs[core.epoch + 1];
-        (opened.firstHeight, opened.snapshot) = (core.lastHeight + 1, uint48(core.nextSnapshot));
-        emit EpochOpened(core.epoch + 1, core.nextSnapshot, core.lastHeight + 1);
+        // What a recovery's set certifies of blocks before it is in its own order: nobody is judged by it.
+        if (core.lastHeight > _head.cutHeight) (row.terms, row.performance) = (uint48(_termOf(core.lastView)), core.performance);
+        _open(core.epoch + 1, core.nextSnapshot, core.lastHeight + 1);
         if (core.fees > 0) portal.payFees(core.fees);
         revenue.close(core.epoch, core.snapshot, core.fees, performance, batches, _signed.read(members, batches));
+    }
+
+    function _open(uint64 epoch, uint64 snapshot, uint64 firstHeight) private {
+        Row storage row = _epochs[epoch];
+        (row.firstHeight, row.snapshot) = (firstHeight, uint48(snapshot));
+        emit EpochOpened(epoch, snapshot, firstHeight);
     }
 
     /// @dev A fixed formula, so that nobody gains by wasting gas.
@@ -407,7 +466,7 @@ contract BatchInbox is IBatchInbox {
     }
 
     function _setRepayment(uint128 newTipCap, uint128 newRepayCap) private {
-        (_head.tipCap, _head.repayCap) = (uint64(newTipCap), uint96(newRepayCap));
+        (_head.tipCap, _head.repayCap) = (uint48(newTipCap), uint72(newRepayCap));
     }
 
     // -- Helpers

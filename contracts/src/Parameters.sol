@@ -138,6 +138,8 @@ contract Parameters is IParameters, AccessManaged {
         _within("producersBps", v.money.producersBps, 0, 10_000);
         _within("tipCap", v.money.tipCap, 0, 1_000 gwei);
         _within("repayCap", v.money.repayCap, 0, 100 ether);
+        // Token income per share fits its 104 bits for centuries.
+        _within("emission", v.money.emission, 0, v.stakes.minStake / 100);
         // An offence costs something, never everything (Staking.MAX_SLASH), and a repeated one no less than the first.
         _within("firstBps", v.penalties.firstBps, 100, 1_000);
         _within("repeatedBps", v.penalties.repeatedBps, v.penalties.firstBps, 5_000);

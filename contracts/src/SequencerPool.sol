@@ -20,6 +20,8 @@ contract SequencerPool is ISequencerPool {
     uint64 public constant SEAL_DELAY = 8;
     /// @notice L1 blocks for which a block hash can be read (EIP-2935).
     uint64 public constant HISTORY = 8_191;
+    /// @notice Members that bitmaps and counters hold.
+    uint256 public constant SEATS = 64;
     /// @notice Stake a candidate needs to take a seat in a full set, in percent of the lowest member's.
     uint256 public constant REPLACE_PERCENT = 105;
     /// @notice Epochs between the declaration of downtime and its begin.
@@ -112,7 +114,7 @@ contract SequencerPool is ISequencerPool {
 
     /// @inheritdoc ISequencerPool
     function activate(uint64 id, uint64 l1Number, bytes32 anchor, bytes calldata signature) external {
-        if (snapshotCount == 0) revert SequencerPool_Genesis(false);
+        if (snapshotCount == 0) revert SequencerPool_NotStarted();
         Seat storage seat = _seats[id];
         bool released = seat.status == Status.Jailed && block.timestamp >= seat.jailedUntil;
         if (seat.status != Status.Registered && !released) revert SequencerPool_WrongStatus(id, seat.status);
@@ -166,7 +168,7 @@ contract SequencerPool is ISequencerPool {
 
     /// @inheritdoc ISequencerPool
     function takeSnapshot() external returns (uint64 id) {
-        if (snapshotCount == 0) revert SequencerPool_Genesis(false);
+        if (snapshotCount == 0) revert SequencerPool_NotStarted();
         Frozen storage last = _snapshots[snapshotCount - 1];
         if (block.number < nextSnapshotBlock()) revert SequencerPool_TooEarly(nextSnapshotBlock(), block.number);
         // Seals come in order: the last one must be sealed, or be out of reach for ever.
@@ -177,11 +179,14 @@ contract SequencerPool is ISequencerPool {
     }
 
     /// @inheritdoc ISequencerPool
-    function takeGenesisSnapshot(uint64[] calldata members) external {
+    function installSet(uint64[] calldata members) external returns (uint64 id) {
         if (msg.sender != address(inbox)) revert SequencerPool_NotInbox(address(inbox), msg.sender);
-        if (snapshotCount != 0) revert SequencerPool_Genesis(true);
         IParameters.Stakes memory rules = parameters.stakes();
-        if (members.length > rules.maxMembers) revert SequencerPool_SetFull(members.length, rules.maxMembers);
+        // Not `maxMembers`: a lower limit must not stand in the way of a recovery.
+        if (members.length > SEATS) revert SequencerPool_SetFull(members.length, SEATS);
+        for (uint256 i = _active.length; i > 0; --i) {
+            _leave(i - 1, DeactivationReason.Recovery);
+        }
         for (uint256 i = 0; i < members.length; ++i) {
             Seat storage seat = _seats[members[i]];
             if (seat.status != Status.Registered) revert SequencerPool_WrongStatus(members[i], seat.status);
@@ -189,14 +194,16 @@ contract SequencerPool is ISequencerPool {
             if (selfStake < rules.minStake) revert SequencerPool_InsufficientStake(members[i], selfStake, rules.minStake);
             _enter(members[i], seat);
         }
-        _seal(_take(), uint64(block.number), bytes32(block.prevrandao));
+        id = _take();
+        _seal(id, uint64(block.number), bytes32(block.prevrandao));
     }
 
     /// @inheritdoc ISequencerPool
     function seal(uint64 id, bytes calldata header) external {
         Frozen storage frozen = _snapshots[id];
         if (frozen.code == address(0)) revert SequencerPool_UnknownSnapshot(id);
-        if (frozen.sealBlock != 0) revert SequencerPool_AlreadySealed(id);
+        // A recovery's set may have been sealed meanwhile: older ones never are.
+        if (frozen.sealBlock != 0 || id < latestSealed) revert SequencerPool_AlreadySealed(id);
         uint256 number = frozen.takenBlock + SEAL_DELAY;
         bytes32 expected = Blockhash.blockHash(number);
         bytes32 actual = keccak256(header);

@@ -8,6 +8,7 @@ import {ISlasher} from "./interfaces/ISlasher.sol";
 import {IStaking} from "./interfaces/IStaking.sol";
 import {Bls} from "./libraries/Bls.sol";
 import {Snapshots} from "./libraries/Snapshots.sol";
+import {Votes} from "./libraries/Votes.sol";
 
 /// @title Slasher
 /// @notice Penalties by proof. Interface and rules: ISlasher.
@@ -21,9 +22,6 @@ contract Slasher is ISlasher {
     /// @notice Missed terms below which nobody is jailed.
     uint256 public constant ABSENCE_TERMS = 3;
     uint256 private constant BPS = 10_000;
-    string private constant NOTARIZE = "_NOTARIZE";
-    string private constant FINALIZE = "_FINALIZE";
-    string private constant NULLIFY = "_NULLIFY";
 
     /// @notice Sizes of the penalties.
     IParameters public immutable parameters;
@@ -71,7 +69,10 @@ contract Slasher is ISlasher {
     // -- Slash
 
     /// @inheritdoc ISlasher
-    function slashVotes(bytes calldata key, Votes calldata votes, address receiver) external returns (uint128 slashed, uint128 bounty) {
+    function slashVotes(bytes calldata key, Contradiction calldata votes, address receiver)
+        external
+        returns (uint128 slashed, uint128 bounty)
+    {
         (Statement memory first, Statement memory second) = _statements(votes);
         return _punish(_signer(key, first, second), votes.epoch, receiver);
     }
@@ -126,33 +127,28 @@ contract Slasher is ISlasher {
     }
 
     /// @inheritdoc ISlasher
-    function voteMessage(uint64 generation, uint64 epoch, uint64 viewNumber, string memory suffix, Proposal memory proposal)
+    function voteMessage(uint64 generation, uint64 epoch, uint64 viewNumber, string memory suffix, Votes.Proposal memory proposal)
         public
         view
         returns (bytes memory)
     {
-        bytes32 namespace = keccak256(abi.encode("BATON_CONSENSUS", block.chainid, inbox, generation));
-        bytes memory body = abi.encodePacked(_varint(epoch), _varint(viewNumber));
-        if (keccak256(bytes(suffix)) != keccak256(bytes(NULLIFY))) {
-            body = abi.encodePacked(body, _varint(proposal.parentView), proposal.blockHash);
-        }
-        return abi.encodePacked(_varint(uint64(32 + bytes(suffix).length)), namespace, suffix, body);
+        return Votes.message(address(inbox), generation, epoch, viewNumber, suffix, proposal);
     }
 
     // -- Internals
 
     /// @dev The votes as signed, if they contradict.
-    function _statements(Votes calldata v) private view returns (Statement memory first, Statement memory second) {
+    function _statements(Contradiction calldata v) private view returns (Statement memory first, Statement memory second) {
         bool nullify = v.kind == Kind.NullifyFinalize;
         // A nullify proposes nothing: anything else there would be a second way to write the same evidence.
-        if (nullify ? !_equal(v.first, Proposal(0, 0)) : _equal(v.first, v.second)) revert Slasher_NoConflict();
-        string memory suffix = v.kind == Kind.Notarize ? NOTARIZE : FINALIZE;
-        first.message = voteMessage(v.generation, v.epoch, v.viewNumber, nullify ? NULLIFY : suffix, v.first);
+        if (nullify ? !_equal(v.first, Votes.Proposal(0, 0)) : _equal(v.first, v.second)) revert Slasher_NoConflict();
+        string memory suffix = v.kind == Kind.Notarize ? Votes.NOTARIZE : Votes.FINALIZE;
+        first.message = voteMessage(v.generation, v.epoch, v.viewNumber, nullify ? Votes.NULLIFY : suffix, v.first);
         second.message = voteMessage(v.generation, v.epoch, v.viewNumber, suffix, v.second);
         (first.signature, second.signature) = (v.firstSignature, v.secondSignature);
     }
 
-    function _equal(Proposal memory a, Proposal memory b) private pure returns (bool) {
+    function _equal(Votes.Proposal memory a, Votes.Proposal memory b) private pure returns (bool) {
         return a.parentView == b.parentView && a.blockHash == b.blockHash;
     }
 
@@ -192,6 +188,8 @@ contract Slasher is ISlasher {
     /// @dev Adds the terms that a sequencer missed in a closed epoch, and those it was drawn for; nothing if it was no member.
     function _count(Terms memory t, uint64 id, uint64 epoch, bytes calldata performance) private view {
         (uint64 terms, bytes32 expected) = inbox.closings(epoch);
+        // A recovery cut this epoch.
+        if (expected == 0) return;
         if (keccak256(performance) != expected) revert Slasher_WrongPerformance(epoch, keccak256(performance), expected);
         if (epoch < _records[id].countedFrom || (t.awayFrom <= epoch && epoch < t.awayTo)) return;
         (address code, bytes32 seed) = pool.snapshotData(inbox.epochs(epoch).snapshot);
@@ -211,14 +209,5 @@ contract Slasher is ISlasher {
 
     function _same(string memory field, uint256 first, uint256 second) private pure {
         if (first != second) revert Slasher_DifferentContext(field, first, second);
-    }
-
-    /// @dev Unsigned LEB128, as the engine writes integers.
-    function _varint(uint64 value) private pure returns (bytes memory encoded) {
-        while (value > 0x7f) {
-            encoded = abi.encodePacked(encoded, uint8(value) | 0x80);
-            value >>= 7;
-        }
-        return abi.encodePacked(encoded, uint8(value));
     }
 }

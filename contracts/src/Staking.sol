@@ -41,6 +41,8 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     address public immutable pool;
     /// @notice The only account that slashes.
     address public immutable slasher;
+    /// @notice The only account that delegates for others, with their income.
+    address public immutable revenue;
     /// @notice The only account that changes the rules of entry.
     address public immutable parameters;
     /// @notice Time every stake waits on its way out (seconds).
@@ -122,10 +124,12 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     /// @param stakeToken An ERC-20 that moves exactly what it is asked to.
     /// @param sequencerPool The pool (its address may be known before its code).
     /// @param slasherContract The Slasher (its address may be known before its code; the zero account: nobody slashes).
-    constructor(IParameters chainParameters, address stakeToken, address sequencerPool, address slasherContract) {
+    /// @param revenueShare The RevenueShare (its address may be known before its code).
+    constructor(IParameters chainParameters, address stakeToken, address sequencerPool, address slasherContract, address revenueShare) {
         IParameters.Values memory v = chainParameters.values();
         unbonding = v.stakes.unbonding;
         (parameters, token, pool, slasher) = (address(chainParameters), stakeToken, sequencerPool, slasherContract);
+        revenue = revenueShare;
         _setEntry(v.stakes.minStake, v.stakes.maxStake, false);
     }
 
@@ -155,18 +159,24 @@ contract Staking is IStaking, ReentrancyGuardTransient {
 
     /// @inheritdoc IStaking
     function delegate(uint64 id, uint128 amount) external returns (uint128 shares) {
-        return _delegate(id, amount, 0);
+        return _delegate(id, msg.sender, amount, 0);
     }
 
     /// @inheritdoc IStaking
     function delegateAtLeast(uint64 id, uint128 amount, uint128 minShares) external returns (uint128 shares) {
-        return _delegate(id, amount, minShares);
+        return _delegate(id, msg.sender, amount, minShares);
     }
 
     /// @inheritdoc IStaking
     function delegateWithPermit(uint64 id, uint128 amount, uint128 minShares, Permit calldata permit) external returns (uint128 shares) {
         _permit(amount, permit);
-        return _delegate(id, amount, minShares);
+        return _delegate(id, msg.sender, amount, minShares);
+    }
+
+    /// @inheritdoc IStaking
+    function delegateFor(uint64 id, address account, uint128 amount, uint128 minShares) external returns (uint128 shares) {
+        if (msg.sender != revenue) revert Staking_NotRevenue(revenue, msg.sender);
+        return _delegate(id, account, amount, minShares);
     }
 
     // -- Exit
@@ -211,7 +221,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         _free(to);
         _leave(from, false, amount, _arrival(to, msg.sender));
         _tell(from, msg.sender);
-        shares = _enterDelegation(to, amount, minShares);
+        shares = _enterDelegation(to, msg.sender, amount, minShares);
         _tell(to, msg.sender);
         emit Switched(from, to, msg.sender, amount, previewExit(), _period);
     }
@@ -508,21 +518,21 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         _pull(amount);
     }
 
-    function _delegate(uint64 id, uint128 amount, uint128 minShares) private returns (uint128 shares) {
-        shares = _enterDelegation(id, amount, minShares);
+    function _delegate(uint64 id, address account, uint128 amount, uint128 minShares) private returns (uint128 shares) {
+        shares = _enterDelegation(id, account, amount, minShares);
         Pot storage pot = _pots[id];
-        emit Delegated(id, msg.sender, amount, pot.positions[msg.sender].value(), pot.stake, pot.shares, _period);
+        emit Delegated(id, account, amount, pot.positions[account].value(), pot.stake, pot.shares, _period);
         _pull(amount);
     }
 
-    function _enterDelegation(uint64 id, uint128 amount, uint128 minShares) private returns (uint128 shares) {
+    function _enterDelegation(uint64 id, address account, uint128 amount, uint128 minShares) private returns (uint128 shares) {
         Pot storage pot = _pots[id];
         uint256 selfStake = _toStake(pot, _sharesOf(pot, SELF));
         if (selfStake < minStake()) {
             _known(id);
             revert Staking_BelowMinimum(selfStake, minStake());
         }
-        shares = _enter(pot, msg.sender, amount);
+        shares = _enter(pot, account, amount);
         if (shares < minShares) revert Staking_TooFewShares(shares, minShares);
     }
 

@@ -108,6 +108,10 @@ interface IBatchInbox {
     event BatchData(uint64 indexed index, bytes data);
     /// @notice A row of the epoch table was written.
     event EpochOpened(uint64 indexed epoch, uint64 indexed snapshot, uint64 firstHeight);
+    /// @notice No batch was accepted for too long: certificates of earlier generations are void, and no batch is accepted until the recovery ends.
+    event GenerationRaised(uint64 indexed generation, uint64 indexed epoch, uint64 lastHeight);
+    /// @notice A recovery ended: batches go on after the anchor, signed by the new set; epoch `lastEpoch` ends at `lastHeight`.
+    event Resumed(uint64 indexed generation, uint64 indexed snapshot, uint64 lastEpoch, uint64 lastHeight);
     /// @notice The member on duty let its window pass and another account posted.
     event DutyMissed(uint64 indexed index, uint64 indexed sequencer, address poster);
 
@@ -115,6 +119,12 @@ interface IBatchInbox {
     error BatchInbox_NotDeployer(address deployer, address caller);
     /// @notice The caller is not Parameters.
     error BatchInbox_NotParameters(address parameters, address caller);
+    /// @notice The caller is not the Recovery.
+    error BatchInbox_NotRecovery(address recovery, address caller);
+    /// @notice A batch was accepted not long enough ago, or a recovery runs already (seconds).
+    error BatchInbox_NotStalled(uint256 stalledAt, uint256 nowAt);
+    /// @notice A recovery runs, or none does.
+    error BatchInbox_Recovering(bool recovering);
     /// @notice The chain has been started already, or not yet.
     error BatchInbox_Started(bool started);
     /// @notice The ether sent differs from the genesis supply.
@@ -157,6 +167,14 @@ interface IBatchInbox {
     /// @param data The encoded batch (calldata lane), or empty: then the transaction's blobs carry it.
     function post(Core calldata core, Certificate calldata certificate, bytes calldata performance, bytes calldata data) external;
 
+    /// @notice Begins a recovery once no batch was accepted for `stallTime`. Only the Recovery.
+    function raiseGeneration() external returns (uint64 generation);
+    /// @notice Ends a recovery: installs the new set, which certifies what is missing up to `lastHeight` and then begins an epoch of its own.
+    /// Only the Recovery.
+    /// @param lastEpoch Epoch of block `lastHeight`: the running one, or the next.
+    /// @param lastHeight Height of the highest final block that was proven, or of the anchor.
+    function resume(uint64[] calldata members, uint64 lastEpoch, uint64 lastHeight) external;
+
     /// @notice Sets what posters are repaid at most. Only Parameters, which checks the bounds.
     /// @param newTipCap Wei per gas above the base fee.
     /// @param newRepayCap Wei for a batch.
@@ -176,7 +194,8 @@ interface IBatchInbox {
     function isRecentAnchor(bytes32 coreHash) external view returns (bool);
     /// @notice A row of the epoch table; all zero for an epoch not yet opened.
     function epochs(uint64 epoch) external view returns (Epoch memory);
-    /// @notice What was certified of an epoch that closed: how many terms it had, and the keccak256 of its performance bytes (else zero).
+    /// @notice What was certified of an epoch that closed: how many terms it had, and the keccak256 of its performance bytes (zero
+    /// while it is open, and where a recovery cut it or certified it later).
     function closings(uint64 epoch) external view returns (uint64 terms, bytes32 performance);
     /// @notice Whether a row of the epoch table exists.
     function isEpochOpen(uint64 epoch) external view returns (bool);

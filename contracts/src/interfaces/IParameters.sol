@@ -81,6 +81,8 @@ interface IParameters {
         uint128 tipCap;
         /// @dev Most wei a poster is repaid for one batch.
         uint128 repayCap;
+        /// @dev Token wei a second that the emission stream pays to attesters while it is funded.
+        uint128 emission;
     }
 
     /// @notice What an offence costs.

@@ -31,6 +31,26 @@ interface IRevenueShare {
         uint112 commission;
         /// @dev Snapshot of the last epoch credited, plus 1 (0: never).
         uint32 credited;
+        /// @dev Token wei per share, times 2^96, over all time.
+        uint112 tokenIndex;
+        /// @dev Commission in tokens not yet claimed (token wei).
+        uint112 tokenCommission;
+    }
+
+    /// @notice The emission stream, in token wei: funded = left + carry + income, over all time.
+    struct Emissions {
+        /// @dev Paid in, over all time.
+        uint128 funded;
+        /// @dev Not released yet.
+        uint128 left;
+        /// @dev Released, but not credited to anyone: joins the next epoch.
+        uint128 carry;
+        /// @dev Credited to sequencers, over all time.
+        uint128 income;
+        /// @dev Paid out or compounded, over all time.
+        uint128 claimed;
+        /// @dev Released up to this time (seconds).
+        uint64 releasedAt;
     }
 
     /// @notice Debt of the chain to a poster.
@@ -39,7 +59,7 @@ interface IRevenueShare {
     /// @param fees Received for it.
     /// @param debtsPaid All debts covered so far, after it.
     /// @param treasury Credited to the treasury.
-    /// @param producers Credited to producers, commission included.
+    /// @param producers Credited to producers, commission included, and to who posted in their place.
     /// @param attesters Credited to attesters, commission included.
     /// @param carry Carried into the next epoch.
     event EpochClosed(
@@ -54,7 +74,7 @@ interface IRevenueShare {
     );
     /// @notice Incomes of an epoch, in snapshot order.
     /// @param sequencers Sequencer ids.
-    /// @param producer Wei for blocks led.
+    /// @param producer Wei for blocks led, less what missed duties forfeited.
     /// @param attester Wei for batches signed.
     /// @param commission Of both, wei for the owner.
     /// @param index Wei per share times 2^96 after it, over all time.
@@ -64,8 +84,26 @@ interface IRevenueShare {
     /// @notice Income of a delegation, or of an owner's self-stake and commission, was paid.
     /// @param account The delegator, or the owner if `owner`.
     event Claimed(uint64 indexed sequencer, address indexed account, address receiver, bool owner, uint256 amount);
+    /// @notice Someone paid into the emission stream.
+    event EmissionsFunded(address indexed from, uint256 amount, uint256 left);
+    /// @notice Token incomes of an epoch, in snapshot order; only where there are any.
+    /// @param attester Token wei, commission included.
+    /// @param commission Of these, token wei for the owner.
+    /// @param index Token wei per share times 2^96 after it, over all time.
+    /// @param left Not released yet.
+    /// @param carry Carried into the next epoch.
+    event TokensCredited(
+        uint64 indexed epoch, uint64[] sequencers, uint256[] attester, uint256[] commission, uint256[] index, uint256 left, uint256 carry
+    );
+    /// @notice Token income was paid; in the same transaction as its `Claimed`.
+    /// @param receiver Where to: Staking, if it was compounded.
+    event TokensClaimed(uint64 indexed sequencer, address indexed account, address receiver, bool owner, uint256 amount);
     /// @notice A poster's debts were paid.
     event DebtClaimed(uint64 indexed debtId, address indexed poster, uint256 amount, bool full);
+    /// @notice A producer let its posting duty pass: its income for that one batch went to who posted instead.
+    event DutyForfeited(uint64 indexed epoch, uint64 indexed sequencer, address indexed poster, uint256 amount);
+    /// @notice Income from others' missed duties was paid.
+    event ForfeitsClaimed(address indexed poster, address receiver, uint256 amount);
     /// @notice The treasury was paid.
     event TreasuryClaimed(address indexed treasury, uint256 amount);
 
@@ -81,6 +119,8 @@ interface IRevenueShare {
     error RevenueShare_WrongPerformance(uint256 actual, uint256 expected);
     /// @notice The debt belongs to another account, or is paid.
     error RevenueShare_NotCreditor(uint64 debtId, address creditor, address caller);
+    /// @notice The token moved another amount than asked for.
+    error RevenueShare_UnexpectedTransfer(uint256 moved, uint256 asked);
     /// @notice The receiver refused the ether.
     error RevenueShare_PaymentFailed(address receiver, uint256 amount);
 
@@ -88,6 +128,9 @@ interface IRevenueShare {
     function receiveFees() external payable;
     /// @notice Notes a debt to the poster of a batch. Only the BatchInbox.
     function addDebt(uint64 batch, address poster, uint256 amount) external;
+    /// @notice Notes that `poster` posted a batch that was the duty of sequencer `id`: at the epoch's close that producer's income, divided by the
+    /// epoch's batches, is the poster's. Only the BatchInbox; at most 64 an epoch count.
+    function addMiss(uint64 id, address poster) external;
     /// @notice Splits the fees received for an epoch. Only the BatchInbox, once per epoch, in order.
     /// @param performance Per member: uint32 blocks led, uint32 terms missed, big-endian.
     /// @param batches Batches of the epoch.
@@ -95,12 +138,24 @@ interface IRevenueShare {
     function close(uint64 epoch, uint64 snapshot, uint256 fees, bytes calldata performance, uint64 batches, uint64[] calldata signed)
         external;
 
-    /// @notice Pays the income of the caller's delegation to `receiver`.
+    /// @notice Pays tokens into the emission stream, for ever. Needs an allowance.
+    function fundEmissions(uint128 amount) external;
+
+    /// @notice Pays the income of the caller's delegation, ether and tokens, to `receiver`.
+    /// @return amount Wei; `TokensClaimed` tells the tokens.
     function claim(uint64 id, address receiver) external returns (uint256 amount);
-    /// @notice Pays commission and the self-stake's income to `receiver`. Only the owner.
+    /// @notice `claim` for several delegations at once.
+    function claimAll(uint64[] calldata ids, address receiver) external returns (uint256 amount);
+    /// @notice Delegates the token income of the caller's delegation to the same sequencer, and pays the ether to the caller.
+    /// @return tokens Token wei delegated.
+    /// @return shares Shares they bought.
+    function compound(uint64 id, uint128 minShares) external returns (uint256 tokens, uint128 shares);
+    /// @notice Pays commission and the self-stake's income, ether and tokens, to `receiver`. Only the owner.
     function claimOwner(uint64 id, address receiver) external returns (uint256 amount);
     /// @notice Pays what is covered of the caller's debts.
     function claimDebts(uint64[] calldata debtIds) external returns (uint256 amount);
+    /// @notice Pays to `receiver` what others' missed duties brought the caller.
+    function claimForfeits(address receiver) external returns (uint256 amount);
     /// @notice Pays the treasury. Callable by anyone.
     function claimTreasury() external returns (uint256 amount);
 
@@ -108,8 +163,14 @@ interface IRevenueShare {
     function claimable(uint64 id, address account) external view returns (uint256);
     /// @notice What `claimOwner` would pay.
     function claimableOwner(uint64 id) external view returns (uint256);
+    /// @notice What `claim` would pay to `account` in tokens (the zero account: to the owner, commission included).
+    function claimableTokens(uint64 id, address account) external view returns (uint256);
+    /// @notice The emission stream.
+    function emissions() external view returns (Emissions memory);
     /// @notice A debt: its creditor (zero once fully claimed), what is open of it, and what of that is covered.
     function debt(uint64 debtId) external view returns (address poster, uint256 open, uint256 covered);
+    /// @notice What `claimForfeits` would pay to `poster`.
+    function forfeitsOf(address poster) external view returns (uint256);
     /// @notice Number of debts ever incurred: ids run from 1 to this.
     function debtCount() external view returns (uint64);
     /// @notice A sequencer's income account.

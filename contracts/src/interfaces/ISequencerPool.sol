@@ -106,7 +106,9 @@ interface ISequencerPool {
         /// @dev A candidate with more stake took its seat.
         Replaced,
         /// @dev It was jailed.
-        Jail
+        Jail,
+        /// @dev A recovery began a new set; it comes back by a readiness proof.
+        Recovery
     }
 
     /// @notice The caller is not the sequencer's owner.
@@ -137,8 +139,8 @@ interface ISequencerPool {
     error SequencerPool_TooManyEntries(uint256 newcomers, uint256 limit);
     /// @notice The set is full and the candidate's stake is neither 5 % above the lowest member's nor at the cap.
     error SequencerPool_SetFull(uint256 stake, uint256 needed);
-    /// @notice The founding set has not been installed yet, or it has already.
-    error SequencerPool_Genesis(bool installed);
+    /// @notice The founding set has not been installed yet.
+    error SequencerPool_NotStarted();
     /// @notice The last snapshot is too young.
     error SequencerPool_TooEarly(uint256 nextBlock, uint256 currentBlock);
     /// @notice The last snapshot can still be sealed.
@@ -147,7 +149,7 @@ interface ISequencerPool {
     error SequencerPool_EmptySet();
     /// @notice There is no such snapshot, or it is not sealed where it must be.
     error SequencerPool_UnknownSnapshot(uint64 id);
-    /// @notice The snapshot is sealed already.
+    /// @notice The snapshot is sealed already, or a newer one is.
     error SequencerPool_AlreadySealed(uint64 id);
     /// @notice The header is not the one of the sealing block, or that block is out of reach.
     error SequencerPool_WrongHeader(uint256 blockNumber, bytes32 expected, bytes32 actual);
@@ -185,9 +187,11 @@ interface ISequencerPool {
     /// @param header That block's header, RLP.
     function seal(uint64 id, bytes calldata header) external;
 
-    /// @notice Installs the founding set as snapshot 0, taken and sealed in this block. Only the BatchInbox, once.
-    /// @param members Registered sequencers with enough self-stake.
-    function takeGenesisSnapshot(uint64[] calldata members) external;
+    /// @notice Replaces the active set by `members`, in a snapshot that is taken and sealed in this block. Only the BatchInbox: the founding set
+    /// at the start, the ready members after a recovery.
+    /// @param members Registered sequencers, not jailed, with enough self-stake.
+    /// @return id The snapshot.
+    function installSet(uint64[] calldata members) external returns (uint64 id);
 
     /// @notice A snapshot with all its members and keys.
     function snapshot(uint64 id) external view returns (Snapshot memory);

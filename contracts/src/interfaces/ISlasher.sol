@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {Votes} from "../libraries/Votes.sol";
 import {IBatchInbox} from "./IBatchInbox.sol";
 
 /// @title ISlasher
@@ -22,25 +23,17 @@ interface ISlasher {
         NullifyFinalize
     }
 
-    /// @notice What a notarize or finalize vote is for.
-    struct Proposal {
-        /// @dev View of the parent.
-        uint64 parentView;
-        /// @dev L2 block hash.
-        bytes32 blockHash;
-    }
-
     /// @notice Two votes of one view in one epoch of one generation.
-    struct Votes {
+    struct Contradiction {
         Kind kind;
         uint64 generation;
         uint64 epoch;
         /// @dev The view of both.
         uint64 viewNumber;
         /// @dev Of the first vote; all zero for a nullify, which proposes nothing.
-        Proposal first;
+        Votes.Proposal first;
         /// @dev Of the second vote.
-        Proposal second;
+        Votes.Proposal second;
         /// @dev G1, 128 bytes.
         bytes firstSignature;
         bytes secondSignature;
@@ -99,7 +92,9 @@ interface ISlasher {
     /// @param receiver Of the bounty.
     /// @return slashed Token wei taken at once.
     /// @return bounty Token wei of it paid to `receiver`.
-    function slashVotes(bytes calldata key, Votes calldata votes, address receiver) external returns (uint128 slashed, uint128 bounty);
+    function slashVotes(bytes calldata key, Contradiction calldata votes, address receiver)
+        external
+        returns (uint128 slashed, uint128 bounty);
 
     /// @notice Slashes and jails the owner of `key` for signatures on two cores of one batch.
     function slashBatches(bytes calldata key, Attestation calldata first, Attestation calldata second, address receiver)
@@ -107,7 +102,8 @@ interface ISlasher {
         returns (uint128 slashed, uint128 bounty);
 
     /// @notice Jails, without a slash, a sequencer that missed at least 3 terms and more than half of those it was elected for, over the four
-    /// epochs that end with `epoch`. Epochs of declared downtime, and those up to its last jailing, do not count.
+    /// epochs that end with `epoch`. Epochs of declared downtime, those up to its last jailing and those that a
+    /// recovery cut do not count.
     /// @param epoch One of the last two epochs that closed.
     /// @param performance The performance bytes of the (up to) four epochs, oldest first, as their closing batches carried them.
     function jailAbsent(uint64 id, uint64 epoch, bytes[] calldata performance) external;
@@ -121,7 +117,7 @@ interface ISlasher {
     function firstSlashBlock(uint64 id) external view returns (uint64);
     /// @notice The bytes that a vote signs.
     /// @param suffix `_NOTARIZE`, `_FINALIZE` or `_NULLIFY`; of the last one, `proposal` is not part.
-    function voteMessage(uint64 generation, uint64 epoch, uint64 viewNumber, string calldata suffix, Proposal calldata proposal)
+    function voteMessage(uint64 generation, uint64 epoch, uint64 viewNumber, string calldata suffix, Votes.Proposal calldata proposal)
         external
         view
         returns (bytes memory);

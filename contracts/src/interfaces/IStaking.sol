@@ -139,6 +139,8 @@ interface IStaking {
     error Staking_NotOwner(uint64 id, address owner, address caller);
     /// @notice The caller is not the SequencerPool.
     error Staking_NotPool(address pool, address caller);
+    /// @notice The caller is not the RevenueShare.
+    error Staking_NotRevenue(address revenue, address caller);
     /// @notice The caller is not Parameters.
     error Staking_NotParameters(address parameters, address caller);
     /// @notice The guardian stopped entries.
@@ -206,6 +208,9 @@ interface IStaking {
 
     /// @notice `delegateAtLeast` by permit.
     function delegateWithPermit(uint64 id, uint128 amount, uint128 minShares, Permit calldata permit) external returns (uint128 shares);
+
+    /// @notice Delegates for `account`, which asked the RevenueShare to compound its income. Only the RevenueShare, which pays.
+    function delegateFor(uint64 id, address account, uint128 amount, uint128 minShares) external returns (uint128 shares);
 
     /// @notice Starts the exit of the caller's delegation, or a part of it.
     /// @return exitId Counted from 1 over all exits.

@@ -28,14 +28,27 @@ library Certificates {
         uint256 total = Snapshots.totalStake(data);
         if (signed * 3 < total * 2) revert IBatchInbox.BatchInbox_InsufficientStake(signed, total);
 
-        bytes memory key;
-        if (present * 2 > members) {
-            key = Snapshots.aggregate(data);
-            if (present < members) key = Bls.add(key, Bls.negate(_sum(data, members, ~signers)));
-        } else {
-            key = _sum(data, members, signers);
-        }
+        bytes memory key = _key(data, members, signers, present);
         if (!Bls.verify(message, Bls.DST, key, certificate.signature)) revert IBatchInbox.BatchInbox_BadCertificate();
+    }
+
+    /// @notice Whether as many members as the engine needs to finalize (all but less than a third) signed `message`, whatever their stake.
+    function isQuorum(bytes memory data, uint256 signers, bytes memory signature, bytes memory message) internal view returns (bool) {
+        uint256 members = Snapshots.count(data);
+        if (signers >> members != 0) return false;
+        uint256 present;
+        for (uint256 i = 0; i < members; ++i) {
+            present += (signers >> i) & 1;
+        }
+        if (present < members - (members - 1) / 3) return false;
+        return Bls.verify(message, Bls.DST, _key(data, members, signers, present), signature);
+    }
+
+    /// @dev Sum of the keys of the `present` signers, of which there is at least one.
+    function _key(bytes memory data, uint256 members, uint256 signers, uint256 present) private view returns (bytes memory key) {
+        if (present * 2 <= members) return _sum(data, members, signers);
+        key = Snapshots.aggregate(data);
+        if (present < members) key = Bls.add(key, Bls.negate(_sum(data, members, ~signers)));
     }
 
     /// @dev Sum of the keys of the members in `bitmap`, of which there is at least one.

@@ -193,7 +193,7 @@ contract GasTest is Evidence {
         _snapshot();
         _advance(10);
         _snapshot();
-        ISlasher.Votes memory votes = _votes(24, ISlasher.Kind.Finalize, 0);
+        ISlasher.Contradiction memory votes = _votes(24, ISlasher.Kind.Finalize, 0);
         slashing.slashVotes(keysOf(24).blsKey, votes, makeAddr("reporter"));
         assertLe(vm.snapshotGasLastCall("slasher", "votes, 48 members"), 400_000);
         _advance(3);

@@ -8,6 +8,7 @@ import {Lens} from "../../src/Lens.sol";
 import {Parameters} from "../../src/Parameters.sol";
 import {Portal} from "../../src/Portal.sol";
 import {Profiles} from "../../src/Profiles.sol";
+import {Recovery} from "../../src/Recovery.sol";
 import {RevenueShare} from "../../src/RevenueShare.sol";
 import {SequencerPool} from "../../src/SequencerPool.sol";
 import {Slasher} from "../../src/Slasher.sol";
@@ -33,6 +34,7 @@ abstract contract World is Test {
     address internal treasury = makeAddr("treasury");
     Slasher internal slashing;
     Governance internal governance;
+    Recovery internal recovery;
     Profiles internal profiles;
     Lens internal lens;
     address internal governor = makeAddr("governor");
@@ -84,7 +86,7 @@ abstract contract World is Test {
             minStake: 20_000e18,
             maxStake: 100_000e18
         });
-        v.money = IParameters.Money({treasuryBps: 500, producersBps: 4_000, tipCap: 3 gwei, repayCap: 1 ether});
+        v.money = IParameters.Money({treasuryBps: 500, producersBps: 4_000, tipCap: 3 gwei, repayCap: 1 ether, emission: 1e18});
         v.penalties = IParameters.Penalties({firstBps: 500, repeatedBps: 2_500, bountyBps: 500, jailTime: 60});
     }
 
@@ -95,18 +97,21 @@ abstract contract World is Test {
         address revenueAddress = vm.computeCreateAddress(address(this), nonce + 5);
         address inboxAddress = vm.computeCreateAddress(address(this), nonce + 6);
         slasher = vm.computeCreateAddress(address(this), nonce + 7);
+        address recoveryAddress = vm.computeCreateAddress(address(this), nonce + 9);
         // By artifact name: a test that embedded the creation code would compile all of it again.
         token = BatonToken(vm.deployCode("BatonToken.sol", abi.encode(address(this), 1e9 * 1e18)));
         address manager = vm.computeCreateAddress(address(this), nonce + 8);
         parameters = Parameters(vm.deployCode("Parameters.sol", abi.encode(v, manager, stakingAddress, inboxAddress)));
-        staking = Staking(vm.deployCode("Staking.sol", abi.encode(parameters, token, poolAddress, slasher)));
+        staking = Staking(vm.deployCode("Staking.sol", abi.encode(parameters, token, poolAddress, slasher, revenueAddress)));
         pool = SequencerPool(vm.deployCode("SequencerPool.sol", abi.encode(parameters, staking, inboxAddress, slasher)));
         address[3] memory forbidden = [address(staking), poolAddress, address(token)];
         portal = Portal(payable(vm.deployCode("Portal.sol", abi.encode(parameters, inboxAddress, revenueAddress, forbidden))));
         revenue = RevenueShare(vm.deployCode("RevenueShare.sol", abi.encode(parameters, staking, pool, inboxAddress, portal, treasury)));
-        inbox = BatchInbox(vm.deployCode("BatchInbox.sol", abi.encode(parameters, pool, portal, revenue)));
+        inbox = BatchInbox(vm.deployCode("BatchInbox.sol", abi.encode(parameters, pool, portal, revenue, recoveryAddress)));
         slashing = Slasher(vm.deployCode("Slasher.sol", abi.encode(parameters, staking, pool, inbox)));
         governance = Governance(vm.deployCode("Governance.sol", abi.encode(parameters, governor, guardian, DELAY)));
+        recovery = Recovery(vm.deployCode("Recovery.sol", abi.encode(parameters, staking, pool, inbox)));
+        assertEq(address(recovery), recoveryAddress);
         profiles = Profiles(vm.deployCode("Profiles.sol", abi.encode(staking)));
         lens = Lens(vm.deployCode("Lens.sol", abi.encode(staking, pool, inbox)));
         assertEq(address(staking), stakingAddress);
@@ -223,18 +228,19 @@ abstract contract World is Test {
     /// @dev Fills `next` with the batch that follows: `blocks` heights, or up to the epoch's end if that comes first.
     function _prepare(uint64 blocks) internal {
         IBatchInbox.Anchor memory a = inbox.anchor();
-        uint64 last = (a.epoch + 1) * parameters.values().l2.epochBlocks - 1;
+        uint64 first = inbox.epochs(a.epoch).firstHeight;
+        uint64 last = first + parameters.values().l2.epochBlocks - 1;
         uint64 height = a.lastHeight + blocks < last ? a.lastHeight + blocks : last;
         next = IBatchInbox.Core({
             version: 1,
-            generation: 0,
+            generation: a.generation,
             index: a.index + 1,
             previous: a.coreHash,
             epoch: a.epoch,
             snapshot: a.snapshot,
             firstHeight: a.lastHeight + 1,
             lastHeight: height,
-            lastView: height - a.epoch * 240 + 1,
+            lastView: height - first + 1,
             lastBlock: keccak256(abi.encode("block", height)),
             lastTimestamp: uint64(vm.getBlockTimestamp()) - 1,
             stateRoot: keccak256(abi.encode("state", height)),

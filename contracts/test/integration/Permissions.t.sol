@@ -21,6 +21,7 @@ contract PermissionsTest is World {
         super.setUp();
         _start(4);
         everybody = [address(staking), address(pool), address(inbox), address(portal), address(revenue), address(slashing)];
+        everybody.push(address(recovery));
         everybody.push(address(parameters));
         everybody.push(address(governance));
         everybody.push(address(this));
@@ -51,18 +52,23 @@ contract PermissionsTest is World {
         _only(address(staking), release, address(slashing), IStaking.Staking_NotSlasher.selector);
         bytes memory entry = abi.encodeCall(staking.setEntry, (20_000e18, 100_000e18, false));
         _only(address(staking), entry, address(parameters), IStaking.Staking_NotParameters.selector);
+        bytes memory delegation = abi.encodeCall(staking.delegateFor, (1, address(1), 1, 0));
+        _only(address(staking), delegation, address(revenue), IStaking.Staking_NotRevenue.selector);
         _only(address(staking), abi.encodeCall(staking.roll, ()), address(pool), IStaking.Staking_NotPool.selector);
     }
 
     function test_the_pool_is_moved_by_slasher_and_inbox_only() public {
         _only(address(pool), abi.encodeCall(pool.jail, (1, 1)), address(slashing), ISequencerPool.SequencerPool_NotSlasher.selector);
-        bytes memory genesis = abi.encodeCall(pool.takeGenesisSnapshot, (new uint64[](0)));
+        bytes memory genesis = abi.encodeCall(pool.installSet, (new uint64[](0)));
         _only(address(pool), genesis, address(inbox), ISequencerPool.SequencerPool_NotInbox.selector);
     }
 
     function test_the_inbox_is_told_by_parameters_and_started_by_the_deployer_only() public {
         bytes memory repayment = abi.encodeCall(inbox.setRepayment, (1, 1));
         _only(address(inbox), repayment, address(parameters), IBatchInbox.BatchInbox_NotParameters.selector);
+        _only(address(inbox), abi.encodeCall(inbox.raiseGeneration, ()), address(recovery), IBatchInbox.BatchInbox_NotRecovery.selector);
+        bytes memory resume = abi.encodeCall(inbox.resume, (new uint64[](0), 0, 0));
+        _only(address(inbox), resume, address(recovery), IBatchInbox.BatchInbox_NotRecovery.selector);
         uint64[] memory none;
         bytes memory start = abi.encodeCall(inbox.start, (_genesis(), none));
         _only(address(inbox), start, address(this), IBatchInbox.BatchInbox_NotDeployer.selector);
@@ -74,6 +80,8 @@ contract PermissionsTest is World {
         _only(address(portal), abi.encodeCall(portal.fund, ()), address(inbox), IPortal.Portal_NotInbox.selector);
         bytes memory debt = abi.encodeCall(revenue.addDebt, (1, address(1), 1));
         _only(address(revenue), debt, address(inbox), IRevenueShare.RevenueShare_NotInbox.selector);
+        bytes memory miss = abi.encodeCall(revenue.addMiss, (1, address(1)));
+        _only(address(revenue), miss, address(inbox), IRevenueShare.RevenueShare_NotInbox.selector);
         bytes memory close = abi.encodeCall(revenue.close, (0, 0, 0, "", 0, new uint64[](0)));
         _only(address(revenue), close, address(inbox), IRevenueShare.RevenueShare_NotInbox.selector);
         _only(address(revenue), abi.encodeCall(revenue.receiveFees, ()), address(portal), IRevenueShare.RevenueShare_NotPortal.selector);

@@ -3,9 +3,11 @@ pragma solidity 0.8.37;
 
 import {BatonToken} from "../../src/BatonToken.sol";
 import {Lens} from "../../src/Lens.sol";
+import {Portal} from "../../src/Portal.sol";
 import {RevenueShare} from "../../src/RevenueShare.sol";
 import {SequencerPool} from "../../src/SequencerPool.sol";
 import {Staking} from "../../src/Staking.sol";
+import {IPortal} from "../../src/interfaces/IPortal.sol";
 import {IRevenueShare} from "../../src/interfaces/IRevenueShare.sol";
 import {ISequencerPool} from "../../src/interfaces/ISequencerPool.sol";
 import {IStaking} from "../../src/interfaces/IStaking.sol";
@@ -23,6 +25,15 @@ contract MoneyHandler is World {
     uint256 public released;
     mapping(uint64 exitId => bool) public finished;
     mapping(uint64 snapshot => uint256) internal takenAt;
+    uint256 public slashed;
+    uint256 public deposited;
+    uint256 public withdrawn;
+    uint256 public feesPaid;
+    uint256 public debtsClaimed;
+    uint64 public deposits;
+    mapping(address account => uint256) public compounded;
+    uint256 internal withdrawals;
+    mapping(uint64 snapshot => bytes32) public frozen;
 
     constructor() {
         setUp();
@@ -34,7 +45,22 @@ contract MoneyHandler is World {
         vm.deal(address(this), SUPPLY);
         inbox.start{value: SUPPLY}(_genesis(), ids);
         takenAt[0] = vm.getBlockTimestamp();
+        frozen[0] = _fingerprint(0);
         vm.deal(address(portal), 1_000_000 ether);
+        token.approve(address(revenue), type(uint256).max);
+    }
+
+    function _fingerprint(uint64 id) private view returns (bytes32) {
+        (address code, bytes32 seed) = pool.snapshotData(id);
+        return keccak256(abi.encode(code.codehash, seed));
+    }
+
+    function isFrozen(uint64 id) external view returns (bool) {
+        return frozen[id] == _fingerprint(id);
+    }
+
+    function bridge() external view returns (Portal) {
+        return portal;
     }
 
     function account(uint256 i) public pure returns (address) {
@@ -93,6 +119,7 @@ contract MoneyHandler is World {
         if (out.readyAt > vm.getBlockTimestamp()) _advance(out.readyAt - vm.getBlockTimestamp());
         uint128 paid = staking.finishExit(exitId);
         assertLe(paid, out.amount);
+        slashed += out.amount - paid;
         paidOut += paid;
         finished[exitId] = true;
     }
@@ -134,6 +161,7 @@ contract MoneyHandler is World {
         uint128 taken = staking.slash(id, snapshot, uint16(bound(bps, 1, 2_500)));
         assertLe(taken, before);
         assertEq(staking.sequencer(id).stake, before - taken);
+        slashed += taken;
     }
 
     function releaseSlashed(uint256 amount) external {
@@ -166,6 +194,7 @@ contract MoneyHandler is World {
 
     function takeSnapshot() external {
         current = _snapshot();
+        frozen[current] = _fingerprint(current);
         takenAt[current] = vm.getBlockTimestamp() - pool.SEAL_DELAY() - 1;
         ISequencerPool.Snapshot memory s = pool.snapshot(current);
         uint256 sum;
@@ -188,6 +217,7 @@ contract MoneyHandler is World {
         if (fees > 0) {
             vm.prank(address(inbox));
             portal.payFees(fees);
+            feesPaid += fees;
         }
         vm.prank(address(inbox));
         revenue.close(epoch++, current, fees, _performance(led), 5, signed);
@@ -206,7 +236,72 @@ contract MoneyHandler is World {
         (address poster,,) = revenue.debt(ids[0]);
         if (poster == address(0)) return;
         vm.prank(poster);
-        revenue.claimDebts(ids);
+        debtsClaimed += revenue.claimDebts(ids);
+    }
+
+    function fundEmissions(uint256 amount) external {
+        revenue.fundEmissions(uint128(bound(amount, 1, 1_000e18)));
+    }
+
+    function claimAll(uint256 who) external {
+        uint64[] memory ids = new uint64[](SEQUENCERS);
+        uint256 due;
+        for (uint64 id = 1; id <= SEQUENCERS; ++id) {
+            ids[id - 1] = id;
+            due += revenue.claimable(id, account(who));
+        }
+        vm.prank(account(who));
+        assertEq(revenue.claimAll(ids, address(0xdead)), due);
+    }
+
+    function compound(uint256 who, uint256 to) external {
+        uint64 id = uint64(to % SEQUENCERS) + 1;
+        uint256 due = revenue.claimableTokens(id, account(who));
+        IStaking.Sequencer memory s = staking.sequencer(id);
+        if (due == 0 || s.selfStake < 20_000e18 || s.stake + due > 100_000e18 || lens.previewEntry(id, uint128(due)) == 0) return;
+        vm.deal(account(who), 0);
+        vm.prank(account(who));
+        revenue.compound(id, 0);
+        compounded[account(who)] += due;
+        bonded += due;
+    }
+
+    /// @dev Sequencer 1 stays in the set.
+    function jailAndReturn(uint256 which, bool back) external {
+        uint64 id = uint64(which % (SEQUENCERS - 1)) + 2;
+        if (pool.entry(id).status != ISequencerPool.Status.Jailed) {
+            vm.prank(slasher);
+            pool.jail(id, uint64(vm.getBlockTimestamp()) + 10);
+        }
+        (uint256 newcomers, uint256 limit) = pool.churn();
+        if (!back || newcomers >= limit || staking.sequencer(id).selfStake < 20_000e18) return;
+        _advance(10);
+        _ready(id);
+    }
+
+    function deposit(uint256 value, uint256 gas) external {
+        value = bound(value, 0, 10 ether);
+        gas = bound(gas, 21_000, 1_000_000);
+        if (portal.gasLeft() < gas) _advance(1);
+        vm.deal(address(this), value);
+        portal.deposit{value: value}(address(1), value, uint64(gas), false, "");
+        deposited += value;
+        ++deposits;
+    }
+
+    function withdraw(uint256 value) external {
+        value = bound(value, 0, 10 ether);
+        IPortal.Withdrawal memory w = IPortal.Withdrawal(0, address(uint160(++withdrawals)), address(0xdead), value, 0, "");
+        bytes32 node = portal.hashWithdrawal(w);
+        bytes32[32] memory proof;
+        for (uint256 i = 0; i < 32; ++i) {
+            node = keccak256(abi.encode(node, proof[i]));
+        }
+        vm.prank(address(inbox));
+        portal.setRoot(1, node);
+        _advance(4);
+        assertTrue(portal.withdraw(w, portal.rootCount(), proof));
+        withdrawn += value;
     }
 
     function claim(uint256 who, uint256 from) external {
@@ -235,6 +330,7 @@ contract MoneyInvariants is World {
     function setUp() public override {
         handler = new MoneyHandler();
         (staking, pool, revenue, token, lens) = handler.system();
+        portal = handler.bridge();
         targetContract(address(handler));
         bytes4[] memory excluded = new bytes4[](1);
         excluded[0] = World.setUp.selector;
@@ -283,7 +379,7 @@ contract MoneyInvariants is World {
             for (uint256 k = 0; k < list.length; ++k) {
                 worth += list[k].amount;
             }
-            assertLe(worth, 10_000_000e18 + 1_000);
+            assertLe(worth, 10_000_000e18 + 1_000 + handler.compounded(who));
         }
     }
 
@@ -328,5 +424,182 @@ contract MoneyInvariants is World {
             due += covered;
         }
         assertLe(due, address(revenue).balance);
+    }
+
+    // -- Emissions
+
+    /// P6 for the stream: funded = left + carry + income, and the tokens are there.
+    function invariant_emissions_balance() public view {
+        IRevenueShare.Emissions memory e = revenue.emissions();
+        assertEq(e.funded, uint256(e.left) + e.carry + e.income);
+        assertEq(token.balanceOf(address(revenue)), uint256(e.funded) - e.claimed);
+    }
+
+    function invariant_every_token_claim_can_be_paid() public view {
+        IRevenueShare.Emissions memory e = revenue.emissions();
+        uint256 due = uint256(e.left) + e.carry;
+        for (uint64 id = 1; id <= SEQUENCERS; ++id) {
+            due += revenue.claimableTokens(id, address(0));
+            for (uint256 i = 0; i < 4; ++i) {
+                due += revenue.claimableTokens(id, handler.account(i));
+            }
+        }
+        assertLe(due, token.balanceOf(address(revenue)));
+    }
+
+    function invariant_claimed_is_at_most_funded() public view {
+        IRevenueShare.Totals memory t = revenue.totals();
+        assertLe(t.claimed, uint256(t.debtsPaid) + t.treasury + t.income);
+        IRevenueShare.Emissions memory e = revenue.emissions();
+        assertLe(e.claimed, e.income);
+    }
+
+    function invariant_open_debts_are_what_fees_have_not_covered_or_posters_not_taken() public view {
+        uint256 open;
+        for (uint64 debtId = 1; debtId <= revenue.debtCount(); ++debtId) {
+            (, uint256 rest, uint256 covered) = revenue.debt(debtId);
+            assertLe(covered, rest);
+            open += rest;
+        }
+        assertEq(open + handler.debtsClaimed(), revenue.totals().debts);
+    }
+
+    // -- Stake
+
+    function invariant_slashed_tokens_are_all_there_or_released() public view {
+        // What switched stake pays comes on top.
+        assertGe(staking.totalSlashed() + handler.released(), handler.slashed());
+    }
+
+    function invariant_no_stake_exceeds_the_cap() public view {
+        for (uint64 id = 1; id <= SEQUENCERS; ++id) {
+            assertLe(staking.sequencer(id).stake, staking.maxStake());
+        }
+    }
+
+    function invariant_commissions_keep_their_maximum() public view {
+        for (uint64 id = 1; id <= SEQUENCERS; ++id) {
+            IStaking.Sequencer memory s = staking.sequencer(id);
+            assertLe(s.commission, s.maxCommission);
+        }
+    }
+
+    function invariant_no_exit_waits_longer_than_the_unbonding_time() public view {
+        for (uint64 exitId = 1; exitId <= staking.exitCount(); ++exitId) {
+            assertLe(staking.exits(exitId).readyAt, vm.getBlockTimestamp() + 240);
+        }
+    }
+
+    function invariant_the_newest_segment_is_what_a_position_holds() public view {
+        for (uint64 id = 1; id <= SEQUENCERS; ++id) {
+            for (uint256 i = 0; i < 4; ++i) {
+                IStaking.Segment[] memory list = staking.segments(id, handler.account(i), 0, 10_000);
+                uint128 held = staking.sharesOf(id, handler.account(i));
+                assertEq(list.length == 0 ? 0 : list[list.length - 1].shares, held);
+                for (uint256 k = 1; k < list.length; ++k) {
+                    assertLt(list[k - 1].from, list[k].from);
+                }
+            }
+        }
+    }
+
+    function invariant_periods_are_counted_by_snapshots() public view {
+        assertEq(staking.period(), pool.snapshotCount());
+    }
+
+    // -- Snapshots
+
+    function _newest() private view returns (ISequencerPool.Snapshot memory) {
+        return pool.snapshot(handler.current());
+    }
+
+    function invariant_a_snapshots_shares_are_those_of_its_positions() public view {
+        ISequencerPool.Snapshot memory s = _newest();
+        for (uint256 m = 0; m < s.members.length; ++m) {
+            uint64 id = s.members[m].id;
+            uint256 sum = staking.sharesAt(id, address(0), s.id);
+            for (uint256 i = 0; i < 4; ++i) {
+                sum += staking.sharesAt(id, handler.account(i), s.id);
+            }
+            assertLe(sum, s.members[m].shares);
+            if (staking.slashCount(id) == 0) assertEq(sum, s.members[m].shares);
+        }
+    }
+
+    function invariant_leader_intervals_fill_the_total_stake() public view {
+        ISequencerPool.Snapshot memory s = _newest();
+        uint256 sum;
+        for (uint256 i = 0; i < s.members.length; ++i) {
+            assertGt(s.members[i].stake, 0);
+            sum += s.members[i].stake;
+        }
+        assertEq(sum, s.totalStake);
+        for (uint64 term = 1; term <= 8; ++term) {
+            (uint256 member, uint64 id) = pool.leaderOf(s.id, 7, term);
+            assertEq(s.members[member].id, id);
+        }
+    }
+
+    function invariant_members_ascend_by_identity() public view {
+        ISequencerPool.Snapshot memory s = _newest();
+        for (uint256 i = 1; i < s.members.length; ++i) {
+            assertLt(uint256(s.members[i - 1].identity), uint256(s.members[i].identity));
+        }
+    }
+
+    function invariant_a_snapshot_never_changes() public view {
+        for (uint64 id = 0; id <= handler.current(); ++id) {
+            assertTrue(handler.isFrozen(id));
+        }
+    }
+
+    function invariant_seals_ascend_and_one_is_newest_at_any_block() public view {
+        uint64 last;
+        uint256 newest;
+        for (uint64 id = 0; id < pool.snapshotCount(); ++id) {
+            (, uint64 sealBlock) = pool.snapshotBlocks(id);
+            assertGe(sealBlock, last);
+            last = sealBlock;
+            if (pool.isNewestAt(id, uint64(vm.getBlockNumber()))) ++newest;
+        }
+        assertEq(newest, 1);
+    }
+
+    // -- Set
+
+    function invariant_the_active_set_names_active_sequencers_once() public view {
+        uint64[] memory active = pool.active();
+        assertLe(active.length, 64);
+        for (uint256 i = 0; i < active.length; ++i) {
+            assertEq(uint8(pool.entry(active[i]).status), uint8(ISequencerPool.Status.Active));
+            for (uint256 k = 0; k < i; ++k) {
+                assertNotEq(active[i], active[k]);
+            }
+            assertLe(pool.enteredIn(active[i]), staking.period());
+        }
+    }
+
+    function invariant_every_active_sequencer_is_in_the_active_set() public view {
+        uint256 count;
+        for (uint64 id = 1; id <= SEQUENCERS; ++id) {
+            if (pool.entry(id).status == ISequencerPool.Status.Active) ++count;
+        }
+        assertEq(count, pool.active().length);
+    }
+
+    // -- Bridge
+
+    function invariant_the_portals_ether_is_what_came_in_less_what_went_out() public view {
+        uint256 held = 1_000_000 ether + handler.deposited() - handler.withdrawn() - handler.feesPaid();
+        assertEq(address(portal).balance, held);
+    }
+
+    function invariant_deposits_are_counted_exactly() public view {
+        assertEq(portal.depositCount(), handler.deposits());
+        (bool exact, uint64 firstLeftOut) = portal.isCountAt(handler.deposits(), uint64(vm.getBlockNumber()));
+        assertTrue(exact);
+        assertEq(firstLeftOut, type(uint64).max);
+        (exact,) = portal.isCountAt(handler.deposits() + 1, uint64(vm.getBlockNumber()));
+        assertFalse(exact);
     }
 }

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IBatchInbox} from "../../src/interfaces/IBatchInbox.sol";
 import {IParameters} from "../../src/interfaces/IParameters.sol";
 import {IPortal} from "../../src/interfaces/IPortal.sol";
+import {IRevenueShare} from "../../src/interfaces/IRevenueShare.sol";
 import {ISequencerPool} from "../../src/interfaces/ISequencerPool.sol";
 import {World} from "../helpers/World.sol";
 
@@ -304,6 +305,42 @@ contract BatchInboxTest is World {
         inbox.post(core, certificate, "", "");
         (address creditor,,) = revenue.debt(1);
         assertEq(creditor, address(0xbeef));
+    }
+
+    /// The poster in another's place gets that producer's income for one batch of the epoch.
+    function test_a_missed_duty_forfeits_one_batchs_income_to_the_poster() public {
+        address stranger = makeAddr("stranger");
+        _advance(3);
+        _prepare(10);
+        (, uint64 onDuty) = pool.leaderOf(0, 0, 1);
+        (bytes32 dataHash,) = _encoding();
+        IBatchInbox.Core memory core = next;
+        IBatchInbox.Certificate memory c = _certificate(inbox.hashCore(next), dataHash, 15);
+        _advance(10);
+        vm.prank(stranger);
+        inbox.post(core, c, "", "");
+        _advance(3);
+        vm.txGasPrice(0);
+        vm.fee(0);
+        // Two batches, 100 ether less 5 % treasury and the debts, 40 % for four producers alike.
+        _closeEpoch(100 ether, _evenly(4), 15);
+        IRevenueShare.Totals memory t = revenue.totals();
+        uint256 each = (100 ether - t.debtsPaid - t.treasury) * 4_000 / 10_000 / 4;
+        assertApproxEqAbs(revenue.forfeitsOf(stranger), each / 2, 1);
+        uint64 other = onDuty == 1 ? 2 : 1;
+        assertApproxEqAbs(revenue.claimableOwner(other) - revenue.claimableOwner(onDuty), each / 2, 2);
+        assertEq(t.received, uint256(t.debtsPaid) + t.treasury + t.income + t.carry);
+        uint256 due = revenue.forfeitsOf(stranger);
+        vm.expectEmit(address(revenue));
+        emit IRevenueShare.ForfeitsClaimed(stranger, address(0xbeef), due);
+        vm.prank(stranger);
+        assertEq(revenue.claimForfeits(address(0xbeef)), due);
+        assertEq(address(0xbeef).balance, due);
+        assertEq(revenue.forfeitsOf(stranger), 0);
+        // The next epoch knows nothing of it.
+        _advance(3);
+        _closeEpoch(100 ether, _evenly(4), 15);
+        assertEq(revenue.forfeitsOf(stranger), 0);
     }
 
     function test_certificates_of_an_old_snapshot_revert() public {

@@ -206,6 +206,21 @@ contract RevenueShareTest is World {
         _checkBooks();
     }
 
+    /// A list of misses has an end: beyond it nothing is forfeited, and closing stays affordable.
+    function test_at_most_64_missed_duties_count() public {
+        address poster = makeAddr("poster");
+        vm.startPrank(address(inbox));
+        for (uint256 i = 0; i < 70; ++i) {
+            revenue.addMiss(1, poster);
+        }
+        vm.stopPrank();
+        uint64[] memory signed = new uint64[](4);
+        _close(0, 100 ether, _evenly(4), 70, signed);
+        uint256 producer = uint256(100 ether) * 9_500 / 10_000 * 4_000 / 10_000 / 4;
+        assertEq(revenue.forfeitsOf(poster), producer / 70 * 64);
+        assertApproxEqAbs(revenue.claimableOwner(1) + revenue.claimable(1, alice), producer - producer / 70 * 64, 2);
+    }
+
     function test_the_treasury_is_paid_by_anyone_once() public {
         _closeAll(0, 10 ether);
         assertEq(revenue.claimTreasury(), 0.5 ether);

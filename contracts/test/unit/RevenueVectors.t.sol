@@ -18,6 +18,10 @@ contract RevenueVectorsTest is Test {
         return chain.money;
     }
 
+    function token() external view returns (address) {
+        return address(this);
+    }
+
     function values() external view returns (IParameters.Values memory) {
         return chain;
     }

@@ -273,12 +273,9 @@ contract SequencerPoolTest is World {
 
     // -- snapshots
 
-    function test_the_genesis_snapshot_is_taken_once_by_the_inbox() public {
+    function test_the_genesis_snapshot_is_sealed_at_once() public {
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_NotInbox.selector, address(inbox), address(this)));
-        pool.takeGenesisSnapshot(new uint64[](0));
-        vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_Genesis.selector, true));
-        vm.prank(address(inbox));
-        pool.takeGenesisSnapshot(new uint64[](0));
+        pool.installSet(new uint64[](0));
         ISequencerPool.Snapshot memory s = pool.snapshot(0);
         assertEq(s.sealBlock, s.takenBlock);
         assertEq(s.seed, keccak256(abi.encodePacked(keccak256("prevrandao"), uint64(0))));
@@ -287,9 +284,9 @@ contract SequencerPoolTest is World {
 
     function test_before_the_start_nobody_is_activated_and_nothing_is_taken() public {
         _deploy(_values());
-        vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_Genesis.selector, false));
+        vm.expectRevert(ISequencerPool.SequencerPool_NotStarted.selector);
         pool.takeSnapshot();
-        vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_Genesis.selector, false));
+        vm.expectRevert(ISequencerPool.SequencerPool_NotStarted.selector);
         pool.activate(1, 1, 0, "");
         uint64[] memory twice = new uint64[](2);
         twice[0] = _bond(STAKE, 0);
@@ -297,10 +294,10 @@ contract SequencerPoolTest is World {
         _register(twice[0]);
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_WrongStatus.selector, 1, ISequencerPool.Status.Active));
         vm.prank(address(inbox));
-        pool.takeGenesisSnapshot(twice);
+        pool.installSet(twice);
         vm.expectRevert(ISequencerPool.SequencerPool_EmptySet.selector);
         vm.prank(address(inbox));
-        pool.takeGenesisSnapshot(new uint64[](0));
+        pool.installSet(new uint64[](0));
     }
 
     function test_members_ascend_by_identity_and_their_keys_sum_up() public {

@@ -6,6 +6,7 @@ import {ISequencerPool} from "../../src/interfaces/ISequencerPool.sol";
 import {ISlasher} from "../../src/interfaces/ISlasher.sol";
 import {IStaking} from "../../src/interfaces/IStaking.sol";
 import {Bls} from "../../src/libraries/Bls.sol";
+import {Votes} from "../../src/libraries/Votes.sol";
 import {BlsSigner} from "../helpers/BlsSigner.sol";
 import {Evidence} from "../helpers/Evidence.sol";
 
@@ -18,7 +19,7 @@ contract SlasherTest is Evidence {
         _advance(3);
     }
 
-    function _refuse(bytes memory reason, ISlasher.Votes memory votes) private {
+    function _refuse(bytes memory reason, ISlasher.Contradiction memory votes) private {
         bytes memory key = keysOf(1).blsKey;
         vm.expectRevert(reason);
         slashing.slashVotes(key, votes, receiver);
@@ -30,7 +31,7 @@ contract SlasherTest is Evidence {
     function test_votes_are_the_engines_bytes() public view {
         bytes32 namespace = keccak256(abi.encode("BATON_CONSENSUS", block.chainid, address(inbox), uint64(0)));
         bytes32 hash = keccak256("block");
-        ISlasher.Proposal memory p = ISlasher.Proposal(4, hash);
+        Votes.Proposal memory p = Votes.Proposal(4, hash);
         bytes memory prefixed = abi.encodePacked(hex"29", namespace, "_NOTARIZE", hex"ac020504", hash);
         assertEq(slashing.voteMessage(0, 300, 5, "_NOTARIZE", p), prefixed);
         prefixed = abi.encodePacked(hex"29", namespace, "_FINALIZE", hex"ac020504", hash);
@@ -45,7 +46,7 @@ contract SlasherTest is Evidence {
         for (uint8 kind = 0; kind < 3; ++kind) {
             uint64 id = kind + 1;
             uint128 before = staking.sequencer(id).stake;
-            ISlasher.Votes memory votes = _votes(id, ISlasher.Kind(kind), 0);
+            ISlasher.Contradiction memory votes = _votes(id, ISlasher.Kind(kind), 0);
             bytes memory key = keysOf(id).blsKey;
             uint128 taken = before * 5 / 100;
             uint64 until = uint64(vm.getBlockTimestamp()) + 60;
@@ -70,15 +71,15 @@ contract SlasherTest is Evidence {
 
     /// The same block with another parent view is another proposal (reference: commonware, "Signed bytes").
     function test_another_parent_alone_contradicts() public {
-        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Notarize, 0);
-        votes.second = ISlasher.Proposal(votes.first.parentView + 1, votes.first.blockHash);
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.Notarize, 0);
+        votes.second = Votes.Proposal(votes.first.parentView + 1, votes.first.blockHash);
         _sign(1, votes);
         slashing.slashVotes(keysOf(1).blsKey, votes, receiver);
         assertTrue(slashing.isPunished(1, 0));
     }
 
     function test_equal_votes_do_not_contradict() public {
-        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Notarize, 0);
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.Notarize, 0);
         votes.second = votes.first;
         _sign(1, votes);
         _refuse(abi.encodeWithSelector(ISlasher.Slasher_NoConflict.selector), votes);
@@ -88,17 +89,17 @@ contract SlasherTest is Evidence {
     }
 
     function test_a_nullify_proposes_nothing() public {
-        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.NullifyFinalize, 0);
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.NullifyFinalize, 0);
         votes.first.parentView = 1;
         _refuse(abi.encodeWithSelector(ISlasher.Slasher_NoConflict.selector), votes);
-        votes.first = ISlasher.Proposal(0, bytes32(uint256(1)));
+        votes.first = Votes.Proposal(0, bytes32(uint256(1)));
         _refuse(abi.encodeWithSelector(ISlasher.Slasher_NoConflict.selector), votes);
     }
 
     /// A nullify of one view and a finalize of a later one are honest, and so are a notarize and a nullify of the same view: no way to give them.
     function test_honest_votes_cannot_be_dressed_up() public {
-        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.NullifyFinalize, 0);
-        ISlasher.Votes memory later = _votes(1, ISlasher.Kind.NullifyFinalize, 0);
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.NullifyFinalize, 0);
+        ISlasher.Contradiction memory later = _votes(1, ISlasher.Kind.NullifyFinalize, 0);
         later.viewNumber += 1;
         _sign(1, later);
         votes.secondSignature = later.secondSignature;
@@ -110,8 +111,8 @@ contract SlasherTest is Evidence {
 
     /// C17: a signature counts in its own chain, inbox, generation, epoch, view and kind only.
     function test_statements_of_another_context_prove_nothing() public {
-        ISlasher.Votes memory good = _votes(1, ISlasher.Kind.Finalize, 0);
-        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
+        ISlasher.Contradiction memory good = _votes(1, ISlasher.Kind.Finalize, 0);
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
         votes.viewNumber += 1;
         _refuse(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 1), votes);
         votes = good;
@@ -133,7 +134,7 @@ contract SlasherTest is Evidence {
 
     /// C18.
     function test_malformed_signatures_and_keys_revert() public {
-        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
         bytes memory right = votes.firstSignature;
         votes.firstSignature = new bytes(128);
         _refuse(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 1), votes);
@@ -152,15 +153,15 @@ contract SlasherTest is Evidence {
     }
 
     function test_anothers_signatures_do_not_count() public {
-        ISlasher.Votes memory votes = _votes(2, ISlasher.Kind.Finalize, 0);
+        ISlasher.Contradiction memory votes = _votes(2, ISlasher.Kind.Finalize, 0);
         _refuse(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 1), votes);
-        ISlasher.Votes memory mine = _votes(1, ISlasher.Kind.Finalize, 0);
+        ISlasher.Contradiction memory mine = _votes(1, ISlasher.Kind.Finalize, 0);
         mine.secondSignature = votes.secondSignature;
         _refuse(abi.encodeWithSelector(ISlasher.Slasher_BadSignatures.selector, 1), mine);
     }
 
     function test_an_epoch_that_is_not_open_has_to_wait() public {
-        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Finalize, 1);
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.Finalize, 1);
         _refuse(abi.encodeWithSelector(ISlasher.Slasher_EpochNotOpen.selector, 1, 0), votes);
         _advance(3);
         _closeEpoch(0, _evenly(4), 15);
@@ -171,7 +172,7 @@ contract SlasherTest is Evidence {
     /// C16: one slash an epoch, however many votes, also after leaving and coming back.
     function test_an_offence_is_punished_once() public {
         slashing.slashVotes(keysOf(1).blsKey, _votes(1, ISlasher.Kind.Finalize, 0), receiver);
-        ISlasher.Votes memory again = _votes(1, ISlasher.Kind.Notarize, 0);
+        ISlasher.Contradiction memory again = _votes(1, ISlasher.Kind.Notarize, 0);
         _refuse(abi.encodeWithSelector(ISlasher.Slasher_AlreadyPunished.selector, 1, 0), again);
         _advance(60);
         _ready(1);
@@ -183,9 +184,10 @@ contract SlasherTest is Evidence {
     function test_a_repeated_offence_costs_more() public {
         slashing.slashVotes(keysOf(1).blsKey, _votes(1, ISlasher.Kind.Finalize, 0), receiver);
         uint128 rest = staking.sequencer(1).stake;
-        // Epoch 1 begins on an origin before the slash.
+        // Epoch 1 begins on the slash's own block: who signs in it may not have seen the slash.
+        _advance(1);
         _prepareClosing();
-        next.originNumber = slashing.firstSlashBlock(1) - 1;
+        next.originNumber = slashing.firstSlashBlock(1);
         next.originHash = blockhash(next.originNumber);
         _postClosing();
         (uint128 slashed,) = slashing.slashVotes(keysOf(1).blsKey, _votes(1, ISlasher.Kind.Finalize, 1), receiver);
@@ -218,7 +220,7 @@ contract SlasherTest is Evidence {
 
     function test_evidence_ends_with_the_unbonding_time() public {
         uint256 end = vm.getBlockTimestamp() - 3 + 240;
-        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
         vm.warp(end);
         _refuse(abi.encodeWithSelector(IStaking.Staking_SlashTooLate.selector, end, end), votes);
         vm.warp(end - 1);
@@ -292,7 +294,7 @@ contract SlasherTest is Evidence {
 
     /// C14, C39: a receiver that cannot be paid costs the reporter its own report, nobody else's.
     function test_anyone_else_may_report_with_another_receiver() public {
-        ISlasher.Votes memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
         bytes memory key = keysOf(1).blsKey;
         vm.expectRevert();
         slashing.slashVotes(key, votes, address(0));
@@ -322,6 +324,11 @@ contract SlasherTest is Evidence {
 
     /// @dev Closes `count` epochs in which member 0 misses every term it is drawn for.
     function _epochsWithout(uint256 count) private returns (uint64 id, bytes[] memory performance) {
+        return _epochsMissing(count, type(uint32).max);
+    }
+
+    /// @dev The same, but at most `most` terms missed in all, as certified.
+    function _epochsMissing(uint256 count, uint32 most) private returns (uint64 id, bytes[] memory performance) {
         performance = new bytes[](count);
         id = pool.snapshot(0).members[0].id;
         for (uint256 e = 0; e < count; ++e) {
@@ -330,7 +337,7 @@ contract SlasherTest is Evidence {
             uint32 drawn;
             for (uint64 term = 1; term <= 8; ++term) {
                 (uint256 member,) = pool.leaderOf(0, uint64(e), term);
-                if (member == 0) ++drawn;
+                if (member == 0 && most > 0) (drawn, most) = (drawn + 1, most - 1);
             }
             performance[e] =
                 bytes.concat(bytes8(uint64(drawn)), bytes8(uint64(60 << 32)), bytes8(uint64(60 << 32)), bytes8(uint64(60 << 32)));
@@ -360,6 +367,44 @@ contract SlasherTest is Evidence {
         slashing.jailAbsent(other, 3, performance);
         vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_NotAbsent.selector, 99, 0, 0));
         slashing.jailAbsent(99, 3, performance);
+    }
+
+    function test_two_missed_terms_are_forgiven_and_so_is_a_half() public {
+        uint256 drawn;
+        for (uint64 e = 0; e < 4; ++e) {
+            for (uint64 term = 1; term <= 8; ++term) {
+                (uint256 member,) = pool.leaderOf(0, e, term);
+                if (member == 0) ++drawn;
+            }
+        }
+        assertGe(drawn, 6, "the draws of this seed");
+        uint32[4] memory missed = [uint32(2), 3, uint32(drawn / 2), uint32(drawn / 2 + 1)];
+        uint256 state = vm.snapshotState();
+        for (uint256 i = 0; i < 4; ++i) {
+            (uint64 id, bytes[] memory performance) = _epochsMissing(4, missed[i]);
+            bool jailed = missed[i] >= 3 && missed[i] * 2 > drawn;
+            if (!jailed) vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_NotAbsent.selector, id, missed[i], drawn));
+            slashing.jailAbsent(id, 3, performance);
+            assertEq(pool.entry(id).status == ISequencerPool.Status.Jailed, jailed);
+            vm.revertToState(state);
+        }
+    }
+
+    /// One epoch is judged alone while the chain is young: three of three suffice, two of two do not.
+    function test_three_missed_terms_are_needed() public {
+        uint256 drawn;
+        uint64 epochs;
+        while (drawn < 3) {
+            for (uint64 term = 1; term <= 8; ++term) {
+                (uint256 member,) = pool.leaderOf(0, epochs, term);
+                if (member == 0) ++drawn;
+            }
+            ++epochs;
+        }
+        (uint64 id, bytes[] memory performance) = _epochsMissing(epochs, uint32(drawn));
+        assertLe(drawn, 5, "more than half of them are at least three");
+        slashing.jailAbsent(id, epochs - 1, performance);
+        assertEq(uint8(pool.entry(id).status), uint8(ISequencerPool.Status.Jailed));
     }
 
     function test_absence_is_judged_over_the_last_epochs_by_their_certified_bytes() public {
