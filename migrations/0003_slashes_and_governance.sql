@@ -135,6 +135,90 @@ CREATE TABLE chain.parameter_sets (
 );
 COMMENT ON TABLE chain.parameter_sets IS 'All parameters after each change, as JSON.';
 
+-- Recovery and the emission stream
+CREATE TABLE chain.generation_raises (
+    l1_block BIGINT NOT NULL, log_index BIGINT NOT NULL,
+    generation BIGINT NOT NULL,
+    epoch BIGINT NOT NULL,
+    last_height BIGINT NOT NULL,
+    PRIMARY KEY (l1_block, log_index),
+    FOREIGN KEY (l1_block, log_index) REFERENCES chain.l1_events ON DELETE CASCADE
+);
+CREATE TABLE chain.resumptions (
+    l1_block BIGINT NOT NULL, log_index BIGINT NOT NULL,
+    generation BIGINT NOT NULL,
+    snapshot BIGINT NOT NULL,
+    last_epoch BIGINT NOT NULL,
+    last_height BIGINT NOT NULL,
+    PRIMARY KEY (l1_block, log_index),
+    FOREIGN KEY (l1_block, log_index) REFERENCES chain.l1_events ON DELETE CASCADE
+);
+CREATE TABLE chain.recovery_steps (
+    l1_block BIGINT NOT NULL, log_index BIGINT NOT NULL,
+    step TEXT NOT NULL CHECK (step IN ('opened', 'member_ready', 'final_proven', 'closed')),
+    generation BIGINT NOT NULL,
+    snapshot BIGINT,
+    sequencer BIGINT,
+    height BIGINT,
+    block_hash chain.hash,
+    ready_stake chain.uint256,
+    total_stake chain.uint256,
+    window_end TIMESTAMPTZ,
+    PRIMARY KEY (l1_block, log_index),
+    FOREIGN KEY (l1_block, log_index) REFERENCES chain.l1_events ON DELETE CASCADE
+);
+COMMENT ON TABLE chain.recovery_steps IS 'What happened in each recovery; a column is NULL where the step does not tell it.';
+CREATE TABLE chain.emission_fundings (
+    l1_block BIGINT NOT NULL, log_index BIGINT NOT NULL,
+    account chain.address NOT NULL,
+    amount chain.uint256 NOT NULL,
+    unreleased chain.uint256 NOT NULL,
+    PRIMARY KEY (l1_block, log_index),
+    FOREIGN KEY (l1_block, log_index) REFERENCES chain.l1_events ON DELETE CASCADE
+);
+CREATE TABLE chain.token_incomes (
+    l1_block BIGINT NOT NULL, log_index BIGINT NOT NULL,
+    epoch BIGINT NOT NULL,
+    position BIGINT NOT NULL,
+    sequencer BIGINT NOT NULL,
+    attester chain.uint256 NOT NULL,
+    commission chain.uint256 NOT NULL,
+    share_index chain.uint256 NOT NULL,
+    PRIMARY KEY (epoch, position),
+    FOREIGN KEY (l1_block, log_index) REFERENCES chain.l1_events ON DELETE CASCADE
+);
+CREATE INDEX token_incomes_by_event ON chain.token_incomes (l1_block, log_index);
+CREATE INDEX token_incomes_by_sequencer ON chain.token_incomes (sequencer, epoch);
+CREATE TABLE chain.token_claims (
+    l1_block BIGINT NOT NULL, log_index BIGINT NOT NULL,
+    sequencer BIGINT NOT NULL,
+    account chain.address NOT NULL,
+    receiver chain.address NOT NULL,
+    owner BOOLEAN NOT NULL,
+    amount chain.uint256 NOT NULL,
+    PRIMARY KEY (l1_block, log_index),
+    FOREIGN KEY (l1_block, log_index) REFERENCES chain.l1_events ON DELETE CASCADE
+);
+CREATE TABLE chain.duty_forfeits (
+    l1_block BIGINT NOT NULL, log_index BIGINT NOT NULL,
+    epoch BIGINT NOT NULL,
+    sequencer BIGINT NOT NULL,
+    poster chain.address NOT NULL,
+    amount chain.uint256 NOT NULL,
+    PRIMARY KEY (l1_block, log_index),
+    FOREIGN KEY (l1_block, log_index) REFERENCES chain.l1_events ON DELETE CASCADE
+);
+CREATE INDEX duty_forfeits_by_sequencer ON chain.duty_forfeits (sequencer, epoch);
+COMMENT ON TABLE chain.duty_forfeits IS 'What a member on duty lost of its income to who posted in its place, wei.';
+CREATE TABLE chain.forfeit_claims (
+    l1_block BIGINT NOT NULL, log_index BIGINT NOT NULL,
+    poster chain.address NOT NULL,
+    receiver chain.address NOT NULL,
+    amount chain.uint256 NOT NULL,
+    PRIMARY KEY (l1_block, log_index),
+    FOREIGN KEY (l1_block, log_index) REFERENCES chain.l1_events ON DELETE CASCADE
+);
+
 -- Positions, with what slashes spared --------------------------------------------------------------------------------------
 
 -- Staking.sol, _tail: shares of a position are numbered as they enter and leave oldest first; a slash gives each position its part
@@ -355,6 +439,22 @@ CREATE VIEW baton.absences AS
 SELECT a.l1_block, a.log_index, b.time, a.sequencer, a.epoch, a.missed, a.drawn, a.jailed_until
 FROM chain.absences a JOIN chain.l1_blocks b ON b.number = a.l1_block;
 COMMENT ON VIEW baton.absences IS 'Sequencers jailed because they missed too many of the terms they were drawn for.';
+
+CREATE VIEW baton.recoveries AS
+SELECT s.l1_block, s.log_index, b.time, s.step, s.generation, s.snapshot, s.sequencer, s.height,
+       baton.hex(s.block_hash) AS block_hash, s.ready_stake, s.total_stake, s.window_end
+FROM chain.recovery_steps s JOIN chain.l1_blocks b ON b.number = s.l1_block;
+COMMENT ON VIEW baton.recoveries IS 'How a chain that stood still went on: opened, members ready (token wei of stake), final blocks proven, closed.';
+
+CREATE VIEW baton.token_incomes AS
+SELECT i.epoch, i.position, i.sequencer, i.attester AS income, i.commission, b.time AS credited_at
+FROM chain.token_incomes i JOIN chain.l1_blocks b ON b.number = i.l1_block;
+COMMENT ON VIEW baton.token_incomes IS 'Stake tokens (wei) that each sequencer got from the emission stream in each closed epoch, commission included.';
+
+CREATE VIEW baton.forfeits AS
+SELECT f.epoch, f.sequencer, baton.hex(f.poster) AS poster, f.amount, b.time
+FROM chain.duty_forfeits f JOIN chain.l1_blocks b ON b.number = f.l1_block;
+COMMENT ON VIEW baton.forfeits IS 'Income (wei) of members on posting duty that went to who posted in their place.';
 
 CREATE VIEW baton.parameters AS
 SELECT p.l1_block, b.time, p.parameters::JSONB AS parameters

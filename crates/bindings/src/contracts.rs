@@ -52,6 +52,10 @@ contract!(
     governance, Governance, "artifacts/Governance.json"
 );
 contract!(
+    /// Lets a chain that stands still go on with the members who are there.
+    recovery, Recovery, "artifacts/Recovery.json"
+);
+contract!(
     /// Names and pages of sequencers.
     profiles, Profiles, "artifacts/Profiles.json"
 );
@@ -82,7 +86,8 @@ pub use parameters::{IParameters, Parameters};
 pub use pool::{ISequencerPool, SequencerPool};
 pub use portal::{IPortal, Portal};
 pub use profiles::{IProfiles, Profiles};
+pub use recovery::{IRecovery, Recovery};
 pub use revenue::{IRevenueShare, RevenueShare};
-pub use slasher::{ISlasher, Slasher};
+pub use slasher::{ISlasher, Slasher, Votes};
 pub use staking::{IStaking, Staking};
 pub use token::BatonToken;

@@ -6,7 +6,7 @@ use crate::{
     Addresses, ChainParameters, Deployment, Genesis,
     contracts::{
         BatchInbox, BatonToken, Governance, IBatchInbox, IParameters, ISequencerPool, Lens, Parameters, Portal,
-        Profiles, RevenueShare, SequencerPool, Slasher, Staking,
+        Profiles, Recovery, RevenueShare, SequencerPool, Slasher, Staking,
     },
     explain,
     revert::explain_transport,
@@ -112,7 +112,7 @@ pub enum DeployError {
     },
 }
 
-/// Deploys the eleven contracts in one go (all transactions are sent before the first receipt is awaited).
+/// Deploys the twelve contracts in one go (all transactions are sent before the first receipt is awaited).
 ///
 /// # Errors
 /// If L1 refuses a transaction or one fails.
@@ -131,8 +131,9 @@ pub async fn deploy<P: Provider<Ethereum>>(provider: &P, config: &DeployConfig) 
         inbox: at(6),
         slasher: at(7),
         governance: at(8),
-        profiles: at(9),
-        lens: at(10),
+        recovery: at(9),
+        profiles: at(10),
+        lens: at(11),
     };
     let contracts = creations(config, &addresses);
 
@@ -167,7 +168,7 @@ pub async fn deploy<P: Provider<Ethereum>>(provider: &P, config: &DeployConfig) 
 }
 
 /// Name, creation code, constructor arguments and address of every contract, in the order of the deployer's nonces.
-fn creations(config: &DeployConfig, a: &Addresses) -> [(&'static str, Bytes, Bytes, Address); 11] {
+fn creations(config: &DeployConfig, a: &Addresses) -> [(&'static str, Bytes, Bytes, Address); 12] {
     let token = BatonToken::constructorCall { holder: config.deployer, supply: config.token_supply };
     let parameters = Parameters::constructorCall {
         initial: IParameters::Values::from(&config.parameters),
@@ -180,6 +181,7 @@ fn creations(config: &DeployConfig, a: &Addresses) -> [(&'static str, Bytes, Byt
         stakeToken: a.token,
         sequencerPool: a.pool,
         slasherContract: a.slasher,
+        revenueShare: a.revenue,
     };
     let pool = SequencerPool::constructorCall {
         chainParameters: a.parameters,
@@ -206,6 +208,7 @@ fn creations(config: &DeployConfig, a: &Addresses) -> [(&'static str, Bytes, Byt
         sequencerPool: a.pool,
         portalContract: a.portal,
         revenueShare: a.revenue,
+        recoveryContract: a.recovery,
     };
     let slasher = Slasher::constructorCall {
         chainParameters: a.parameters,
@@ -219,6 +222,12 @@ fn creations(config: &DeployConfig, a: &Addresses) -> [(&'static str, Bytes, Byt
         guardian: config.powers.guardian,
         delay: config.powers.delay,
     };
+    let recovery = Recovery::constructorCall {
+        chainParameters: a.parameters,
+        stakingContract: a.staking,
+        sequencerPool: a.pool,
+        batchInbox: a.inbox,
+    };
     let profiles = Profiles::constructorCall { stakingContract: a.staking };
     let lens = Lens::constructorCall { stakingContract: a.staking, sequencerPool: a.pool, batchInbox: a.inbox };
     [
@@ -231,6 +240,7 @@ fn creations(config: &DeployConfig, a: &Addresses) -> [(&'static str, Bytes, Byt
         ("BatchInbox", BatchInbox::BYTECODE.clone(), inbox.abi_encode().into(), a.inbox),
         ("Slasher", Slasher::BYTECODE.clone(), slasher.abi_encode().into(), a.slasher),
         ("Governance", Governance::BYTECODE.clone(), governance.abi_encode().into(), a.governance),
+        ("Recovery", Recovery::BYTECODE.clone(), recovery.abi_encode().into(), a.recovery),
         ("Profiles", Profiles::BYTECODE.clone(), profiles.abi_encode().into(), a.profiles),
         ("Lens", Lens::BYTECODE.clone(), lens.abi_encode().into(), a.lens),
     ]

@@ -31,6 +31,8 @@ pub struct Addresses {
     pub slasher: Address,
     /// Who may change parameters.
     pub governance: Address,
+    /// A stalled chain's way on.
+    pub recovery: Address,
     /// What sequencers say of themselves.
     pub profiles: Address,
     /// Reads of many things at once.
@@ -39,7 +41,7 @@ pub struct Addresses {
 
 impl Addresses {
     /// Every address with its contract's name, in the order in which a reader meets them.
-    pub const fn named(&self) -> [(&'static str, Address); 11] {
+    pub const fn named(&self) -> [(&'static str, Address); 12] {
         [
             ("BatonToken", self.token),
             ("Parameters", self.parameters),
@@ -50,6 +52,7 @@ impl Addresses {
             ("RevenueShare", self.revenue),
             ("Slasher", self.slasher),
             ("Governance", self.governance),
+            ("Recovery", self.recovery),
             ("Profiles", self.profiles),
             ("Lens", self.lens),
         ]

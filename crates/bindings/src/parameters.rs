@@ -42,6 +42,8 @@ pub struct ChainParameters {
     pub tip_cap: u128,
     #[serde(with = "decimal")]
     pub repay_cap: u128,
+    #[serde(with = "decimal")]
+    pub emission: u128,
     pub first_bps: u16,
     pub repeated_bps: u16,
     pub bounty_bps: u16,
@@ -89,7 +91,7 @@ convert! {
     l2 Rules { l2_chain_id l2ChainId, gas_limit gasLimit, block_bytes blockBytes, epoch_blocks epochBlocks, term_views termViews, origin_depth originDepth, max_origin_lag maxOriginLag, l1_block_time l1BlockTime, block_time_ms blockTimeMs, idle_block_time_ms idleBlockTimeMs, leader_timeout_ms leaderTimeoutMs, unposted_limit unpostedLimit }
     posting Posting { batch_max_age_ms batchMaxAgeMs, batch_max_bytes batchMaxBytes, sign_wait_ms signWaitMs, post_grace postGrace, settlement_delay settlementDelay, stall_time stallTime, recovery_window recoveryWindow }
     stakes Stakes { snapshot_interval snapshotInterval, readiness_window readinessWindow, max_members maxMembers, unbonding unbonding, certificate_life certificateLife, min_stake minStake, max_stake maxStake }
-    money Money { treasury_bps treasuryBps, producers_bps producersBps, tip_cap tipCap, repay_cap repayCap }
+    money Money { treasury_bps treasuryBps, producers_bps producersBps, tip_cap tipCap, repay_cap repayCap, emission emission }
     penalties Penalties { first_bps firstBps, repeated_bps repeatedBps, bounty_bps bountyBps, jail_time jailTime }
 }
 

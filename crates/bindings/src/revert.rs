@@ -27,6 +27,7 @@ pub fn decode_revert(data: &[u8]) -> Option<String> {
         portal::Portal::PortalErrors,
         revenue::RevenueShare::RevenueShareErrors,
         slasher::Slasher::SlasherErrors,
+        recovery::Recovery::RecoveryErrors,
         profiles::Profiles::ProfilesErrors,
         governance::Governance::GovernanceErrors,
         parameters::Parameters::ParametersErrors,

@@ -10,7 +10,7 @@ use foundry_compilers::{
 use serde_json::{Value, json};
 use std::{env, fs, path::PathBuf, str::FromStr};
 
-const CONTRACTS: [&str; 14] = [
+const CONTRACTS: [&str; 15] = [
     "BatonToken",
     "Parameters",
     "Staking",
@@ -20,6 +20,7 @@ const CONTRACTS: [&str; 14] = [
     "RevenueShare",
     "Slasher",
     "Governance",
+    "Recovery",
     "Profiles",
     "Lens",
     "L1Block",

@@ -2,5 +2,5 @@
 
 pub(crate) use baton_bindings::contracts::{
     inbox::BatchInbox, parameters::Parameters, pool::SequencerPool, portal::Portal, profiles::Profiles,
-    revenue::RevenueShare, slasher::Slasher, staking::Staking,
+    recovery::Recovery, revenue::RevenueShare, slasher::Slasher, staking::Staking,
 };

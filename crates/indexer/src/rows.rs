@@ -71,6 +71,30 @@ tables! {
     PROFILES = profiles by l1_block {
         l1_block Int, log_index Int, sequencer Int, owner Bytes, name Text, url Text, logo_hash Bytes,
     }
+    GENERATION_RAISES = generation_raises by l1_block {
+        l1_block Int, log_index Int, generation Int, epoch Int, last_height Int,
+    }
+    RESUMPTIONS = resumptions by l1_block {
+        l1_block Int, log_index Int, generation Int, snapshot Int, last_epoch Int, last_height Int,
+    }
+    RECOVERY_STEPS = recovery_steps by l1_block {
+        l1_block Int, log_index Int, step Text, generation Int, snapshot Int, sequencer Int, height Int, block_hash Bytes,
+        ready_stake Numeric, total_stake Numeric, window_end Time,
+    }
+    EMISSION_FUNDINGS = emission_fundings by l1_block {
+        l1_block Int, log_index Int, account Bytes, amount Numeric, unreleased Numeric,
+    }
+    TOKEN_INCOMES = token_incomes by l1_block {
+        l1_block Int, log_index Int, epoch Int, position Int, sequencer Int, attester Numeric, commission Numeric,
+        share_index Numeric,
+    }
+    TOKEN_CLAIMS = token_claims by l1_block {
+        l1_block Int, log_index Int, sequencer Int, account Bytes, receiver Bytes, owner Bool, amount Numeric,
+    }
+    DUTY_FORFEITS = duty_forfeits by l1_block {
+        l1_block Int, log_index Int, epoch Int, sequencer Int, poster Bytes, amount Numeric,
+    }
+    FORFEIT_CLAIMS = forfeit_claims by l1_block { l1_block Int, log_index Int, poster Bytes, receiver Bytes, amount Numeric }
     PARAMETER_SETS = parameter_sets by l1_block { l1_block Int, log_index Int, parameters Text }
     PERIODS = periods by l1_block { l1_block Int, log_index Int, period Int }
     REGISTRATIONS = registrations by l1_block {

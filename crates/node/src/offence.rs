@@ -6,7 +6,7 @@
 
 use crate::{error::NodeError, ledger::Ledger, sets::LedgerSets};
 use alloy::{primitives::Address, sol_types::SolCall as _};
-use baton_bindings::contracts::{ISlasher, slasher::Slasher::slashVotesCall};
+use baton_bindings::contracts::{ISlasher, Votes, slasher::Slasher::slashVotesCall};
 use baton_consensus::{Evidence, EvidenceKind, SignedVote};
 use baton_poster::Report;
 use baton_primitives::{Generation, Snapshot, bls};
@@ -44,14 +44,14 @@ pub(crate) async fn report(
 pub fn accuse(snapshot: &Snapshot, generation: Generation, found: &Evidence, receiver: Address) -> Option<Report> {
     let member = snapshot.members.get(found.signer).filter(|m| m.identity == found.identity)?;
     let [first, second] = found.votes;
-    let proposal = |vote: SignedVote| ISlasher::Proposal { parentView: vote.parent_view.get(), blockHash: vote.block };
+    let proposal = |vote: SignedVote| Votes::Proposal { parentView: vote.parent_view.get(), blockHash: vote.block };
     let signature = |vote: SignedVote| bls::Signature::from_bytes(&vote.signature).map(|s| s.to_eip2537().into()).ok();
     let kind = match found.kind {
         EvidenceKind::Notarize => 0,
         EvidenceKind::Finalize => 1,
         EvidenceKind::NullifyFinalize => 2,
     };
-    let votes = ISlasher::Votes {
+    let votes = ISlasher::Contradiction {
         kind,
         generation: generation.get(),
         epoch: found.epoch.get(),

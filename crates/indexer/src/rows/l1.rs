@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     IndexerError,
-    abi::{BatchInbox, Parameters, Portal, Profiles, RevenueShare, SequencerPool, Slasher, Staking},
+    abi::{BatchInbox, Parameters, Portal, Profiles, Recovery, RevenueShare, SequencerPool, Slasher, Staking},
     table::{Cell, Rows},
 };
 use alloy::{
@@ -116,6 +116,9 @@ fn decode(
         let (owner, name, url) = (e.owner.into(), text(&e.name), text(&e.url));
         rows.push(&PROFILES, [key.block()?, key.index()?, Cell::int(e.id)?, owner, name, url, e.logoHash.into()]);
         Ok(("Profiles", "ProfileSet"))
+    } else if address == contracts.recovery {
+        let Ok(event) = Recovery::RecoveryEvents::decode_log(log) else { return unknown("Recovery") };
+        Ok(("Recovery", recovery(key, event.data, rows)?))
     } else if address == contracts.parameters {
         let Ok(event) = Parameters::ParametersEvents::decode_log(log) else { return unknown("Parameters") };
         Ok(("Parameters", parameters(key, event.data, rows)?))
@@ -294,6 +297,7 @@ fn pool(key: Key, event: SequencerPool::SequencerPoolEvents, rows: &mut Rows) ->
                 1 => "stake",
                 2 => "replaced",
                 3 => "jail",
+                4 => "recovery",
                 _ => UNKNOWN,
             };
             let period = Cell::int(e.period)?;
@@ -371,6 +375,39 @@ fn slasher(key: Key, event: Slasher::SlasherEvents, rows: &mut Rows) -> Result<&
     })
 }
 
+fn recovery(key: Key, event: Recovery::RecoveryEvents, rows: &mut Rows) -> Result<&'static str, IndexerError> {
+    use Recovery::RecoveryEvents as E;
+    let none = || Cell::Null;
+    // step, generation, snapshot, sequencer, height, block hash, ready stake, total stake, end of the window
+    let (name, step, cells) = match event {
+        E::RecoveryOpened(e) => {
+            let (snapshot, end) = (Cell::int(e.snapshot)?, Cell::seconds(e.windowEnd)?);
+            let cells = [Cell::int(e.generation)?, snapshot, none(), none(), none(), none(), none(), end];
+            ("RecoveryOpened", "opened", cells)
+        }
+        E::MemberReady(e) => {
+            let (id, ready) = (Cell::int(e.sequencer)?, e.readyStake.into());
+            let cells = [Cell::int(e.generation)?, none(), id, none(), none(), ready, none(), none()];
+            ("MemberReady", "member_ready", cells)
+        }
+        E::FinalProven(e) => {
+            let (height, hash) = (Cell::int(e.height)?, e.blockHash.into());
+            let cells = [Cell::int(e.generation)?, none(), none(), height, hash, none(), none(), none()];
+            ("FinalProven", "final_proven", cells)
+        }
+        E::RecoveryClosed(e) => {
+            let (height, ready, total) = (Cell::int(e.height)?, e.readyStake.into(), e.totalStake.into());
+            let cells = [Cell::int(e.generation)?, none(), none(), height, none(), ready, total, none()];
+            ("RecoveryClosed", "closed", cells)
+        }
+    };
+    let [generation, snapshot, sequencer, height, hash, ready, total, end] = cells;
+    let (block, index) = (key.block()?, key.index()?);
+    let row = [block, index, step.into(), generation, snapshot, sequencer, height, hash, ready, total, end];
+    rows.push(&RECOVERY_STEPS, row);
+    Ok(name)
+}
+
 fn parameters(key: Key, event: Parameters::ParametersEvents, rows: &mut Rows) -> Result<&'static str, IndexerError> {
     use Parameters::ParametersEvents as E;
     Ok(match event {
@@ -420,6 +457,17 @@ fn inbox(
             let (epoch, snapshot) = (Cell::int(e.epoch)?, Cell::int(e.snapshot)?);
             rows.push(&EPOCH_OPENINGS, [block, index, epoch, snapshot, Cell::int(e.firstHeight)?]);
             "EpochOpened"
+        }
+        E::GenerationRaised(e) => {
+            let (generation, epoch) = (Cell::int(e.generation)?, Cell::int(e.epoch)?);
+            rows.push(&GENERATION_RAISES, [block, index, generation, epoch, Cell::int(e.lastHeight)?]);
+            "GenerationRaised"
+        }
+        E::Resumed(e) => {
+            let (generation, snapshot) = (Cell::int(e.generation)?, Cell::int(e.snapshot)?);
+            let (epoch, height) = (Cell::int(e.lastEpoch)?, Cell::int(e.lastHeight)?);
+            rows.push(&RESUMPTIONS, [block, index, generation, snapshot, epoch, height]);
+            "Resumed"
         }
         E::DutyMissed(e) => {
             let row = [block, index, Cell::int(e.index)?, Cell::int(e.sequencer)?, e.poster.into()];
@@ -592,6 +640,42 @@ fn revenue(key: Key, event: RevenueShare::RevenueShareEvents, rows: &mut Rows) -
                 rows.push(&INCOMES, row);
             }
             "Credited"
+        }
+        E::EmissionsFunded(e) => {
+            rows.push(&EMISSION_FUNDINGS, [block, index, e.from.into(), e.amount.into(), e.left.into()]);
+            "EmissionsFunded"
+        }
+        E::TokensCredited(e) => {
+            let members = e.sequencers.iter().zip(&e.attester).zip(&e.commission).zip(&e.index);
+            for (position, (((sequencer, attester), commission), share_index)) in (0..).zip(members) {
+                let row = [
+                    block.clone(),
+                    index.clone(),
+                    Cell::int(e.epoch)?,
+                    Cell::Int(position),
+                    Cell::int(*sequencer)?,
+                    (*attester).into(),
+                    (*commission).into(),
+                    (*share_index).into(),
+                ];
+                rows.push(&TOKEN_INCOMES, row);
+            }
+            "TokensCredited"
+        }
+        E::TokensClaimed(e) => {
+            let (account, receiver) = (e.account.into(), e.receiver.into());
+            let row = [block, index, Cell::int(e.sequencer)?, account, receiver, e.owner.into(), e.amount.into()];
+            rows.push(&TOKEN_CLAIMS, row);
+            "TokensClaimed"
+        }
+        E::DutyForfeited(e) => {
+            let (epoch, id) = (Cell::int(e.epoch)?, Cell::int(e.sequencer)?);
+            rows.push(&DUTY_FORFEITS, [block, index, epoch, id, e.poster.into(), e.amount.into()]);
+            "DutyForfeited"
+        }
+        E::ForfeitsClaimed(e) => {
+            rows.push(&FORFEIT_CLAIMS, [block, index, e.poster.into(), e.receiver.into(), e.amount.into()]);
+            "ForfeitsClaimed"
         }
         E::Claimed(e) => {
             let (account, receiver) = (e.account.into(), e.receiver.into());
