@@ -133,6 +133,16 @@ contract CornersTest is World {
         assertEq(uint8(pool.entry(1).status), uint8(ISequencerPool.Status.Registered), "the first of equals yields");
     }
 
+    function test_a_commission_may_be_everything_and_no_more() public {
+        _fund(owner(1), 100_000e18);
+        vm.startPrank(owner(1));
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_CommissionTooHigh.selector, 10_001, 10_000));
+        staking.bond(STAKE, 0, 10_001);
+        assertEq(staking.bond(STAKE, 10_000, 10_000), 1);
+        vm.stopPrank();
+        assertEq(staking.sequencer(1).commission, 10_000);
+    }
+
     function test_settling_no_switch_changes_nothing() public {
         _setOf([uint128(STAKE), STAKE, STAKE, STAKE]);
         address account = makeAddr("delegator");
