@@ -22,12 +22,12 @@ check: tools fmt-check lint test-sol test-unit
 # Format Rust and Solidity.
 fmt: tools
     cargo fmt --all
-    anvil/node_modules/.bin/forge fmt --root contracts
+    scripts/forge.sh fmt --root contracts
 
 # Fail if something is not formatted.
 fmt-check: tools
     cargo fmt --all --check
-    anvil/node_modules/.bin/forge fmt --root contracts --check
+    scripts/forge.sh fmt --root contracts --check
 
 # Compiler and clippy warnings are errors here.
 lint:
@@ -43,7 +43,7 @@ test-unit: tools build
 
 # The contracts' tests.
 test-sol: tools
-    cd contracts && ../anvil/node_modules/.bin/forge test
+    cd contracts && ../scripts/forge.sh test
 
 # Scenarios over real Anvil, Postgres and processes.
 test-e2e: tools build
@@ -56,7 +56,7 @@ sim seeds="64": build
 # Property tests with more cases than usual.
 fuzz cases="20000": tools build
     PROPTEST_CASES={{ cases }} scripts/nextest.sh 'not package(baton-tests)'
-    cd contracts && FOUNDRY_FUZZ_RUNS={{ cases }} ../anvil/node_modules/.bin/forge test
+    cd contracts && FOUNDRY_FUZZ_RUNS={{ cases }} ../scripts/forge.sh test
 
 # Transfers per second and time to finality, side by side with Anvil in the same run (optimized build).
 bench *args: tools
@@ -65,7 +65,7 @@ bench *args: tools
 
 # Rewrite the committed gas snapshots.
 snapshot: tools
-    cd contracts && FORGE_SNAPSHOT_CHECK=false ../anvil/node_modules/.bin/forge test
+    cd contracts && FORGE_SNAPSHOT_CHECK=false ../scripts/forge.sh test
 
 # Rewrite the contracts' ABIs and bytecode in `crates/bindings` from the sources.
 bindings: tools
