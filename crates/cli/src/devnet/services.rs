@@ -29,7 +29,8 @@ pub(super) struct Database {
 }
 
 impl Database {
-    pub(super) async fn start() -> Result<Self> {
+    /// `home` is where a cluster of its own lives.
+    pub(super) async fn start(home: &Path) -> Result<Self> {
         if let Ok(given) = std::env::var("DATABASE_URL") {
             let server: Url = given
                 .parse()
@@ -42,7 +43,8 @@ impl Database {
             url.set_path(&name);
             return Ok(Self { url: url.to_string(), embedded: None, made: Some((server, name)) });
         }
-        let embedded = EmbeddedPostgres::start(EmbeddedConfig::default()).await?;
+        let config = EmbeddedConfig { directory: Some(home.join("postgres")), ..EmbeddedConfig::default() };
+        let embedded = EmbeddedPostgres::start(config).await?;
         Ok(Self { url: embedded.url("postgres"), embedded: Some(embedded), made: None })
     }
 

@@ -21,6 +21,7 @@ use eyre::{Result, WrapErr};
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -63,7 +64,11 @@ pub(super) async fn run(flags: &DevnetFlags) -> Result<()> {
     };
     let lock = Lock::take(&flags.file)?;
     let home = match &flags.data_dir {
-        None => Home::Temporary(tempfile::Builder::new().prefix("baton-devnet-").tempdir()?),
+        // To be entered, not listed, by the unprivileged user that Postgres runs as; secrets have modes of their own.
+        None => {
+            let permissions = fs::Permissions::from_mode(0o711);
+            Home::Temporary(tempfile::Builder::new().prefix("baton-devnet-").permissions(permissions).tempdir()?)
+        }
         Some(dir) => {
             fs::create_dir_all(dir).wrap_err_with(|| format!("cannot make {}", dir.display()))?;
             Home::Kept(dir.canonicalize()?)
@@ -121,7 +126,7 @@ async fn start(flags: &DevnetFlags, home: &Path, say: &impl Fn(&str)) -> Result<
         if flags.no_index {
             return Ok(None);
         }
-        let database = Database::start().await.wrap_err("Postgres")?;
+        let database = Database::start(home).await.wrap_err("Postgres")?;
         say("Postgres is up");
         eyre::Ok(Some(database))
     };
