@@ -99,10 +99,17 @@ contract BatchInbox is IBatchInbox {
         bytes32 performance;
     }
 
+    /// @dev The set that a recovery installed, and the epoch that ran.
+    struct Resumption {
+        uint64 epoch;
+        uint64 snapshot;
+    }
+
     Head private _head;
     bool private _started;
     mapping(uint256 place => bytes32) private _coreHashes;
     mapping(uint64 epoch => Row) private _epochs;
+    mapping(uint64 generation => Resumption) private _resumptions;
     Tally.Counters private _signed;
 
     /// @param chainParameters The chain's parameters.
@@ -201,6 +208,7 @@ contract BatchInbox is IBatchInbox {
         (head.recovering, head.batchesInEpoch, head.cutHeight) = (false, 0, lastHeight);
         (head.acceptedBlock, head.acceptedAt) = (uint48(block.number), uint48(block.timestamp));
         head.snapshot = pool.installSet(members);
+        _resumptions[head.generation] = Resumption(head.epoch, head.snapshot);
         emit Resumed(head.generation, head.snapshot, lastEpoch, lastHeight);
         // Nothing is missing: the epoch ends where it is, without a closing batch.
         if (lastHeight == head.lastHeight) {
@@ -274,8 +282,16 @@ contract BatchInbox is IBatchInbox {
 
     /// @inheritdoc IBatchInbox
     function epochs(uint64 epoch) external view returns (Epoch memory) {
-        Row memory row = _epochs[epoch];
+        Row storage row = _epochs[epoch];
         return Epoch(row.firstHeight, row.snapshot, row.closingOrigin, row.closingBatch);
+    }
+
+    /// @inheritdoc IBatchInbox
+    function setOf(uint64 epoch, uint64 signedIn) external view returns (uint64 snapshot) {
+        Resumption storage resumption = _resumptions[signedIn];
+        // No recovery installs snapshot 0.
+        if (signedIn != 0 && resumption.epoch == epoch && resumption.snapshot != 0) return resumption.snapshot;
+        return _epochs[epoch].snapshot;
     }
 
     /// @inheritdoc IBatchInbox

@@ -7,6 +7,7 @@ import {ISequencerPool} from "./interfaces/ISequencerPool.sol";
 import {ISlasher} from "./interfaces/ISlasher.sol";
 import {IStaking} from "./interfaces/IStaking.sol";
 import {Bls} from "./libraries/Bls.sol";
+import {Cards} from "./libraries/Cards.sol";
 import {Snapshots} from "./libraries/Snapshots.sol";
 import {Votes} from "./libraries/Votes.sol";
 
@@ -74,7 +75,7 @@ contract Slasher is ISlasher {
         returns (uint128 slashed, uint128 bounty)
     {
         (Statement memory first, Statement memory second) = _statements(votes);
-        return _punish(_signer(key, first, second), votes.epoch, receiver);
+        return _punish(_signer(key, first, second), key, votes.generation, votes.epoch, receiver);
     }
 
     /// @inheritdoc ISlasher
@@ -90,7 +91,7 @@ contract Slasher is ISlasher {
         if (a == b) revert Slasher_NoConflict();
         Statement memory one = Statement(inbox.batchMessage(a, first.dataHash), first.signature);
         Statement memory other = Statement(inbox.batchMessage(b, second.dataHash), second.signature);
-        return _punish(_signer(key, one, other), first.core.epoch, receiver);
+        return _punish(_signer(key, one, other), key, first.core.generation, first.core.epoch, receiver);
     }
 
     // -- Jail
@@ -160,23 +161,38 @@ contract Slasher is ISlasher {
         if (!Bls.verifyBoth(a.message, a.signature, b.message, b.signature, Bls.DST, key)) revert Slasher_BadSignatures(id);
     }
 
-    /// @dev Marks the offence, slashes, jails, pays the bounty.
-    function _punish(uint64 id, uint64 epoch, address receiver) private returns (uint128 slashed, uint128 bounty) {
+    /// @dev Marks the offence, slashes, jails, pays the bounty. Only who was in the set, with the key it had there, can offend.
+    function _punish(uint64 id, bytes calldata key, uint64 generation, uint64 epoch, address receiver)
+        private
+        returns (uint128 slashed, uint128 bounty)
+    {
         uint64 running = inbox.runningEpoch();
         if (epoch > running) revert Slasher_EpochNotOpen(epoch, running);
         if (isPunished[id][epoch]) revert Slasher_AlreadyPunished(id, epoch);
         isPunished[id][epoch] = true;
+        uint64 snapshot = inbox.setOf(epoch, generation);
+        _checkMember(id, key, epoch, snapshot);
         uint64 former = _records[id].firstSlash;
         if (former == 0) _records[id].firstSlash = uint64(block.number);
         // The epoch before closed on an origin; L1 was beyond that block when this epoch began.
         bool repeated = former != 0 && epoch != 0 && inbox.epochs(epoch - 1).closingOrigin > former;
         IParameters.Penalties memory p = parameters.penalties();
-        slashed = staking.slash(id, inbox.epochs(epoch).snapshot, repeated ? p.repeatedBps : p.firstBps);
+        slashed = staking.slash(id, snapshot, repeated ? p.repeatedBps : p.firstBps);
         bounty = uint128(slashed * p.bountyBps / BPS);
         uint64 until = uint64(block.timestamp) + p.jailTime;
         emit Offended(id, epoch, msg.sender, repeated, slashed, bounty, receiver, until);
         _jail(id, running, until);
         if (bounty != 0) staking.releaseSlashed(receiver, bounty);
+    }
+
+    /// @dev Keys that were replaced before the snapshot, or that never were in it, vote nothing: what they sign is nobody's fault.
+    function _checkMember(uint64 id, bytes calldata key, uint64 epoch, uint64 snapshot) private view {
+        (address code,) = pool.snapshotData(snapshot);
+        bytes memory data = Snapshots.load(code);
+        uint256 i = Snapshots.indexOf(data, id);
+        if (i == Snapshots.count(data) || keccak256(Cards.blsKey(Snapshots.cardOf(data, i))) != keccak256(key)) {
+            revert Slasher_NotMember(id, epoch, snapshot);
+        }
     }
 
     /// @dev The running epoch and the next are led by snapshots that may still hold the sequencer: what it misses in them was punished here.

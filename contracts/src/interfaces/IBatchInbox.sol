@@ -194,6 +194,9 @@ interface IBatchInbox {
     function isRecentAnchor(bytes32 coreHash) external view returns (bool);
     /// @notice A row of the epoch table; all zero for an epoch not yet opened.
     function epochs(uint64 epoch) external view returns (Epoch memory);
+    /// @notice Snapshot of the set that signs for `epoch` in generation `signedIn`: that of the epoch table, or the one that the recovery to
+    /// this generation installed while the epoch ran.
+    function setOf(uint64 epoch, uint64 signedIn) external view returns (uint64 snapshot);
     /// @notice What was certified of an epoch that closed: how many terms it had, and the keccak256 of its performance bytes (zero
     /// while it is open, and where a recovery cut it or certified it later).
     function closings(uint64 epoch) external view returns (uint64 terms, bytes32 performance);

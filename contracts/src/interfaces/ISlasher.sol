@@ -7,7 +7,8 @@ import {IBatchInbox} from "./IBatchInbox.sol";
 /// @title ISlasher
 /// @notice Turns proof of an offence into its penalty, for anyone, with a bounty. Needs no vote and has no administrator.
 /// @dev Statements are given by their fields and encoded here, so that there is one encoding of each. A signature counts under the key that made
-/// it, whether the sequencer still uses that key or not; keys are never used by two sequencers. What a signature says binds chain, inbox,
+/// it, whether the sequencer still uses that key or not, if it was the key of a member of the set that votes in that epoch and generation; keys
+/// are never used by two sequencers. What a signature says binds chain, inbox,
 /// generation, epoch and kind: nothing signed elsewhere contradicts anything here.
 /// An offence is (sequencer, epoch): one slash, however many statements contradict. It takes `firstBps` of what was bonded in the epoch's
 /// snapshot, or `repeatedBps` if that epoch began after an earlier slash of the sequencer had landed.
@@ -76,6 +77,8 @@ interface ISlasher {
     error Slasher_DifferentContext(string field, uint256 first, uint256 second);
     /// @notice The signatures are not the key's.
     error Slasher_BadSignatures(uint64 sequencer);
+    /// @notice The sequencer was not in the epoch's set (of the evidence's generation), or had another key there.
+    error Slasher_NotMember(uint64 sequencer, uint64 epoch, uint64 snapshot);
     /// @notice The epoch is not open on L1 yet: come back when it is.
     error Slasher_EpochNotOpen(uint64 epoch, uint64 running);
     /// @notice The sequencer was slashed for this epoch.

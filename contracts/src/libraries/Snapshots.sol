@@ -76,6 +76,15 @@ library Snapshots {
         return uint64(_word(data, i, 32) >> 32);
     }
 
+    /// @notice Which member has `id`; the number of members if none has.
+    function indexOf(bytes memory data, uint64 id) internal pure returns (uint256 i) {
+        uint256 length = count(data);
+        assembly ("memory-safe") {
+            let at := add(data, 352)
+            for {} and(lt(i, length), iszero(eq(and(shr(32, mload(at)), 0xffffffffffffffff), id))) { i := add(i, 1) } { at := add(at, 64) }
+        }
+    }
+
     /// @notice Member `i`, which must exist.
     function memberAt(bytes memory data, uint256 i) internal pure returns (Member memory m) {
         uint256 word0 = _word(data, i, 0);

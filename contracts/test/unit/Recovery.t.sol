@@ -375,6 +375,37 @@ contract RecoveryTest is Evidence {
         assertEq(hash, next.performance);
     }
 
+    /// H1: where a recovery left two sets in one epoch, evidence is judged by the set of its generation.
+    function test_H1_evidence_is_judged_by_the_set_of_its_generation() public {
+        _stall();
+        _allReady(3);
+        (IRecovery.Finalization memory f, bytes memory header) = _final(0, 57, 15, 0);
+        recovery.proveFinal(f, header);
+        _advance(15);
+        recovery.close();
+        assertEq(inbox.anchor().epoch, 0);
+        assertEq(inbox.epochs(0).snapshot, 0);
+        assertEq(inbox.setOf(0, 0), 0);
+        assertEq(inbox.setOf(0, 1), 1);
+        ISlasher.Contradiction memory votes = _votes(4, ISlasher.Kind.Finalize, 0);
+        votes.generation = 1;
+        _sign(4, votes);
+        bytes memory key = keysOf(4).blsKey;
+        vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_NotMember.selector, 4, 0, 1));
+        slashing.slashVotes(key, votes, address(1));
+        slashing.slashVotes(key, _votes(4, ISlasher.Kind.Finalize, 0), address(1));
+        // Stake that entered between the two snapshots answers for the later one.
+        votes = _votes(1, ISlasher.Kind.Finalize, 0);
+        votes.generation = 1;
+        _sign(1, votes);
+        vm.expectCall(address(staking), abi.encodeCall(staking.slash, (1, 1, 500)));
+        slashing.slashVotes(keysOf(1).blsKey, votes, address(1));
+        _advance(3);
+        _prepareTo(57);
+        _resumeEpoch(57);
+        assertEq(inbox.setOf(1, 1), 1);
+    }
+
     /// C29: a limit lowered meanwhile does not stand in the way.
     function test_more_members_than_the_limit_may_recover() public {
         IParameters.Stakes memory stakes = parameters.stakes();

@@ -218,6 +218,67 @@ contract SlasherTest is Evidence {
         assertEq(slashing.burn(), STAKE * 5 / 100);
     }
 
+    /// H1: an owner that took its stake out and left the set cannot have its delegators slashed for later epochs, for the bounty.
+    function test_H1_who_left_the_set_offends_in_no_later_epoch() public {
+        address delegator = makeAddr("delegator");
+        _fund(delegator, 50_000e18);
+        vm.prank(delegator);
+        staking.delegate(1, 50_000e18);
+        vm.startPrank(owner(1));
+        staking.requestSelfExit(1, STAKE);
+        pool.deactivate(1);
+        vm.stopPrank();
+        uint64 serving = _serve();
+        uint64 epoch = inbox.runningEpoch();
+        bytes memory reason = abi.encodeWithSelector(ISlasher.Slasher_NotMember.selector, 1, epoch, serving);
+        _refuse(reason, _votes(1, ISlasher.Kind.Finalize, epoch));
+        (ISlasher.Attestation memory a, ISlasher.Attestation memory b) = _attestations(1);
+        bytes memory key = keysOf(1).blsKey;
+        vm.expectRevert(reason);
+        slashing.slashBatches(key, a, b, receiver);
+        assertEq(staking.stakeOf(1, delegator), 50_000e18);
+        assertFalse(slashing.isPunished(1, epoch));
+        // The epoch that it was in is another matter.
+        slashing.slashVotes(key, _votes(1, ISlasher.Kind.Finalize, 0), receiver);
+        assertTrue(slashing.isPunished(1, 0));
+    }
+
+    /// H1: a key sold or stolen after it was replaced is worth nothing for the epochs of the new one.
+    function test_H1_a_replaced_key_is_no_evidence_for_later_sets() public {
+        bytes memory old = keysOf(1).blsKey;
+        ISequencerPool.Keys memory keys = keysOf(1);
+        keys.blsKey = BlsSigner.publicKey(7);
+        bytes memory possession = BlsSigner.provePossession(7, pool.possessionMessage(owner(1), keys.blsKey));
+        vm.prank(owner(1));
+        pool.register(1, keys, possession);
+        uint64 id = _snapshot();
+        uint64 epoch;
+        while (inbox.epochs(inbox.runningEpoch()).snapshot != id) {
+            // Snapshot `id` has a member whose new key `_serve` does not know: sets before it sign.
+            _advance(3);
+            _closeEpoch(0, _evenly(4), 15);
+        }
+        epoch = inbox.runningEpoch();
+        _refuse(abi.encodeWithSelector(ISlasher.Slasher_NotMember.selector, 1, epoch, id), _votes(1, ISlasher.Kind.Finalize, epoch));
+        slashing.slashVotes(old, _votes(1, ISlasher.Kind.Finalize, epoch - 1), receiver);
+        assertTrue(slashing.isPunished(1, epoch - 1), "the set before has the old key");
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.Finalize, epoch);
+        votes.firstSignature = BlsSigner.sign(7, slashing.voteMessage(0, epoch, 77, "_FINALIZE", votes.first));
+        votes.secondSignature = BlsSigner.sign(7, slashing.voteMessage(0, epoch, 77, "_FINALIZE", votes.second));
+        slashing.slashVotes(keys.blsKey, votes, receiver);
+        assertTrue(slashing.isPunished(1, epoch));
+    }
+
+    /// H1: a registered sequencer that never was a member.
+    function test_H1_who_never_was_a_member_offends_in_no_epoch() public {
+        uint64 id = _bond(STAKE, 0);
+        _register(id);
+        ISlasher.Contradiction memory votes = _votes(id, ISlasher.Kind.Notarize, 0);
+        bytes memory key = keysOf(id).blsKey;
+        vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_NotMember.selector, id, 0, 0));
+        slashing.slashVotes(key, votes, receiver);
+    }
+
     function test_evidence_ends_with_the_unbonding_time() public {
         uint256 end = vm.getBlockTimestamp() - 3 + 240;
         ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
