@@ -30,9 +30,10 @@ const OUTSIDE: [u8; 2] = [1, 3];
 /// L1 blocks between two attempts at one chore.
 const PAUSE: u64 = 3;
 /// Errors after which an offence is over, and what they mean.
-const ENDS: [(&str, &str); 5] = [
+const ENDS: [(&str, &str); 6] = [
     ("Slasher_AlreadyPunished", "it was punished before"),
     ("Slasher_UnknownKey", "no sequencer ever had the key"),
+    ("Slasher_NotMember", "the key is no member's of the epoch"),
     ("Slasher_NoConflict", "the votes do not contradict"),
     ("Slasher_BadSignatures", "the signatures are not the key's"),
     ("Staking_SlashTooLate", "the stake that answered for it is free"),
