@@ -30,6 +30,8 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     uint48 public constant COMMISSION_RISE_INTERVAL = 7 days;
     /// @notice Most a slash takes of what it reaches, in basis points.
     uint16 public constant MAX_SLASH = 5_000;
+    /// @notice Of a pot in which later stake has to be spared, bonded stake below one part in as many is not slashed.
+    uint256 public constant CRUMBS = 100;
     /// @dev Token wei in which the least and the most stake are counted.
     uint256 private constant STAKE_UNIT = 1e15;
     /// @dev Marks an exit whose stake entered in several periods; a number no period reaches.
@@ -272,8 +274,9 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         }
         uint256 reached = Math.mulDiv(pot.shares - spared, uint256(pot.stake) + 1, pot.shares + VIRTUAL_SHARES);
         uint256 loss = Math.mulDiv(reached, bps, 10_000, Math.Rounding.Ceil);
-        // A single token wei beside spared stake: there is no price at which the one is nothing and the other keeps its worth.
-        if (loss == reached && spared != 0) loss = 0;
+        // Crumbs beside spared stake are let be: there is no price at which the one is nothing and the other keeps its worth, and whoever
+        // could order many slashes of nearly nothing would have all other stake counted as new, and shares without end.
+        if (spared != 0 && (loss == reached || reached * CRUMBS < pot.stake)) loss = 0;
         uint256 bonus = loss == 0 || spared == 0 ? 0 : Math.mulDiv(spared, loss, reached - loss);
         bonus = Math.min(bonus, type(uint104).max - pot.shares);
         pot.slashes[pot.slashCount++] =

@@ -235,6 +235,7 @@ interface IStaking {
 
     /// @notice Slashes what was bonded in `snapshot`: bonded stake now, exits and switched stake when they move on. Later stake keeps its worth.
     /// Only the Slasher, which punishes every offence once; within the unbonding time after the snapshot was taken.
+    /// Where later stake is to be spared and what is reached is less than a hundredth of the bonded stake, only exits and switched stake pay.
     /// @dev Costs the same for any number of delegators, and 2,100 gas for each period since the snapshot.
     /// @param bps Share of it to take, in basis points, rounded up.
     /// @return amount Token wei taken from bonded stake.
