@@ -277,14 +277,14 @@ contract SequencerPool is ISequencerPool {
 
     /// @inheritdoc ISequencerPool
     function leaderAt(uint64 epoch, uint64 term) external view returns (uint256 member, uint64 id) {
-        IBatchInbox.Epoch memory row = inbox.epochs(epoch);
-        if (!inbox.isEpochOpen(epoch)) revert SequencerPool_UnknownSnapshot(row.snapshot);
-        return leaderOf(row.snapshot, epoch, term);
+        uint64 serving = inbox.setOf(epoch, inbox.generation());
+        if (!inbox.isEpochOpen(epoch)) revert SequencerPool_UnknownSnapshot(serving);
+        return leaderOf(serving, epoch, term);
     }
 
     /// @inheritdoc ISequencerPool
     function churn() public view returns (uint256 newcomers, uint256 limit) {
-        uint64 serving = inbox.epochs(inbox.runningEpoch()).snapshot;
+        uint64 serving = inbox.setOf(inbox.runningEpoch(), inbox.generation());
         for (uint256 i = 0; i < _active.length; ++i) {
             if (_seats[_active[i]].enteredIn > serving) ++newcomers;
         }
