@@ -177,6 +177,10 @@ interface IStaking {
     error Staking_CommissionRisesTooFast(uint256 rise, uint256 maximumRise, uint256 nextRiseAt);
     /// @notice No unpaid exit has this id.
     error Staking_UnknownExit(uint64 exitId);
+    /// @notice The stake entered in too many periods to leave at once: `possible` token wei may.
+    error Staking_TooManyLots(uint256 lots, uint256 maximum, uint256 possible);
+    /// @notice Slashed tokens cannot be sent there.
+    error Staking_BadReceiver(address receiver);
     /// @notice The unbonding time has not passed.
     error Staking_ExitNotReady(uint64 readyAt, uint256 nowAt);
     /// @notice The token moved another amount than asked for.
@@ -241,7 +245,14 @@ interface IStaking {
     /// @return amount Token wei taken from bonded stake.
     function slash(uint64 id, uint64 snapshot, uint16 bps) external returns (uint128 amount);
 
+    /// @notice Gives a position what the next slashes since its last change spared of it, `most` of them at a time. Callable by anyone; every
+    /// change of a position does it for all, which many slashes could make too dear for one transaction.
+    /// @param account Whose position; the zero account for the self-stake.
+    /// @return left How many slashes are to be noted still.
+    function noteSlashes(uint64 id, address account, uint256 most) external returns (uint256 left);
+
     /// @notice Takes slashed tokens out, to reward a reporter or to burn. Only the Slasher.
+    /// @param receiver Not this contract.
     /// @param amount Token wei, at most `totalSlashed()`.
     function releaseSlashed(address receiver, uint256 amount) external;
 

@@ -161,6 +161,70 @@ contract StakingSlashTest is World {
         assertEq(_slash(0, 500), 0);
     }
 
+    /// M4: many slashes that spare are noted in parts, by anyone, and come to the same.
+    function test_M4_slashes_are_noted_in_parts_too() public {
+        _roll();
+        _delegate(bob, 10_000e18);
+        _delegate(alice, 10_000e18);
+        for (uint256 i = 0; i < 12; ++i) {
+            _roll();
+            _slash(uint64(i % 4), 300);
+        }
+        uint128 shares = staking.sharesOf(id, bob);
+        uint128 worth = staking.stakeOf(id, bob);
+        assertEq(staking.noteSlashes(id, bob, 5), 7);
+        assertEq(staking.sharesOf(id, bob), shares);
+        _slash(0, 300);
+        worth = staking.stakeOf(id, bob);
+        shares = staking.sharesOf(id, bob);
+        assertEq(staking.noteSlashes(id, bob, 7), 1);
+        assertEq(staking.sharesOf(id, bob), shares);
+        assertEq(staking.noteSlashes(id, bob, type(uint256).max), 0);
+        assertEq(staking.noteSlashes(id, bob, 1), 0);
+        assertEq(staking.sharesOf(id, bob), shares);
+        assertEq(staking.stakeOf(id, bob), worth);
+        for (uint64 p = 0; p < staking.period(); ++p) {
+            assertEq(staking.sharesAt(id, bob, p), staking.sharesAt(id, alice, p), "in parts or at once");
+        }
+        vm.prank(alice);
+        staking.requestExit(id, 1);
+        assertEq(staking.noteSlashes(id, address(0), 4), 9, "self-stake too");
+        vm.prank(bob);
+        staking.requestExit(id, worth);
+        assertEq(staking.sharesOf(id, bob), 0);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_UnknownSequencer.selector, 9));
+        staking.noteSlashes(9, bob, 1);
+        _checkBalance();
+    }
+
+    /// L3: what leaves can be paid: stake of more than 256 periods leaves in parts.
+    function test_L3_stake_of_too_many_periods_leaves_in_parts() public {
+        for (uint256 i = 0; i < 257; ++i) {
+            _delegate(alice, 10e18);
+            _roll();
+        }
+        vm.prank(alice);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_TooManyLots.selector, 257, 256, 2_560e18));
+        staking.requestExit(id, 2_570e18);
+        vm.startPrank(alice);
+        staking.requestExit(id, 2_560e18);
+        staking.requestExit(id, 10e18);
+        vm.stopPrank();
+        _slash(255, 500);
+        skip(240);
+        assertEq(staking.finishExit(1), 2_560e18 * 95 / 100);
+    }
+
+    /// L4: slashed tokens sent to Staking itself would be nobody's.
+    function test_L4_slashed_tokens_do_not_stay_here_uncounted() public {
+        _roll();
+        uint128 taken = _slash(0, 500);
+        vm.prank(slasher);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_BadReceiver.selector, address(staking)));
+        staking.releaseSlashed(address(staking), taken);
+        _checkBalance();
+    }
+
     /// C15: joining and leaving between two snapshots was never bonded in one.
     function test_C15_stake_of_no_snapshot_is_not_slashed() public {
         _roll();
