@@ -44,11 +44,24 @@ contract Slasher is ISlasher {
     /// @inheritdoc ISlasher
     mapping(uint64 id => mapping(uint64 epoch => bool)) public isPunished;
     mapping(uint64 id => Record) private _records;
+    /// @inheritdoc ISlasher
+    mapping(address receiver => uint256) public bountyOf;
+    /// @inheritdoc ISlasher
+    uint256 public totalBounties;
 
     /// @dev Signed bytes and the signature (G1, 128 bytes).
     struct Statement {
         bytes message;
         bytes signature;
+    }
+
+    /// @dev A member's offence: `stake` is what it had in the set's snapshot.
+    struct Offence {
+        uint64 id;
+        uint64 epoch;
+        uint64 running;
+        uint64 snapshot;
+        uint256 stake;
     }
 
     /// @dev Terms counted for a sequencer, and its declared downtime in epochs: [awayFrom, awayTo).
@@ -75,7 +88,7 @@ contract Slasher is ISlasher {
         returns (uint128 slashed, uint128 bounty)
     {
         (Statement memory first, Statement memory second) = _statements(votes);
-        return _punish(_signer(key, first, second), key, votes.generation, votes.epoch, receiver);
+        return _punish(_offence(_signer(key, first, second), key, votes.generation, votes.epoch), receiver);
     }
 
     /// @inheritdoc ISlasher
@@ -91,7 +104,7 @@ contract Slasher is ISlasher {
         if (a == b) revert Slasher_NoConflict();
         Statement memory one = Statement(inbox.batchMessage(a, first.dataHash), first.signature);
         Statement memory other = Statement(inbox.batchMessage(b, second.dataHash), second.signature);
-        return _punish(_signer(key, one, other), key, first.core.generation, first.core.epoch, receiver);
+        return _punish(_offence(_signer(key, one, other), key, first.core.generation, first.core.epoch), receiver);
     }
 
     // -- Jail
@@ -116,8 +129,20 @@ contract Slasher is ISlasher {
     /// @inheritdoc ISlasher
     function burn() external returns (uint256 amount) {
         amount = staking.totalSlashed();
+        amount = amount > totalBounties ? amount - totalBounties : 0;
         emit Burnt(amount);
         staking.releaseSlashed(DEAD, amount);
+    }
+
+    /// @inheritdoc ISlasher
+    function claimBounty(address receiver) external returns (uint256 amount) {
+        (uint256 owed, uint256 there) = (bountyOf[receiver], staking.totalSlashed());
+        amount = owed < there ? owed : there;
+        if (amount == 0) return 0;
+        bountyOf[receiver] = owed - amount;
+        totalBounties -= amount;
+        emit BountyPaid(receiver, amount);
+        staking.releaseSlashed(receiver, amount);
     }
 
     // -- Views
@@ -161,38 +186,47 @@ contract Slasher is ISlasher {
         if (!Bls.verifyBoth(a.message, a.signature, b.message, b.signature, Bls.DST, key)) revert Slasher_BadSignatures(id);
     }
 
-    /// @dev Marks the offence, slashes, jails, pays the bounty. Only who was in the set, with the key it had there, can offend.
-    function _punish(uint64 id, bytes calldata key, uint64 generation, uint64 epoch, address receiver)
-        private
-        returns (uint128 slashed, uint128 bounty)
-    {
+    /// @dev What the offence is. Only who was in the set, with the key it had there, can offend: keys that were replaced before the snapshot, or
+    /// that never were in it, vote nothing, and what they sign is nobody's fault.
+    function _offence(uint64 id, bytes calldata key, uint64 generation, uint64 epoch) private view returns (Offence memory o) {
         uint64 running = inbox.runningEpoch();
         if (epoch > running) revert Slasher_EpochNotOpen(epoch, running);
         if (isPunished[id][epoch]) revert Slasher_AlreadyPunished(id, epoch);
-        isPunished[id][epoch] = true;
         uint64 snapshot = inbox.setOf(epoch, generation);
-        _checkMember(id, key, epoch, snapshot);
-        uint64 former = _records[id].firstSlash;
-        if (former == 0) _records[id].firstSlash = uint64(block.number);
-        // The epoch before closed on an origin; L1 was beyond that block when this epoch began.
-        bool repeated = former != 0 && epoch != 0 && inbox.epochs(epoch - 1).closingOrigin > former;
-        IParameters.Penalties memory p = parameters.penalties();
-        slashed = staking.slash(id, snapshot, repeated ? p.repeatedBps : p.firstBps);
-        bounty = uint128(slashed * p.bountyBps / BPS);
-        uint64 until = uint64(block.timestamp) + p.jailTime;
-        emit Offended(id, epoch, msg.sender, repeated, slashed, bounty, receiver, until);
-        _jail(id, running, until);
-        if (bounty != 0) staking.releaseSlashed(receiver, bounty);
-    }
-
-    /// @dev Keys that were replaced before the snapshot, or that never were in it, vote nothing: what they sign is nobody's fault.
-    function _checkMember(uint64 id, bytes calldata key, uint64 epoch, uint64 snapshot) private view {
         (address code,) = pool.snapshotData(snapshot);
         bytes memory data = Snapshots.load(code);
         uint256 i = Snapshots.indexOf(data, id);
         if (i == Snapshots.count(data) || keccak256(Cards.blsKey(Snapshots.cardOf(data, i))) != keccak256(key)) {
             revert Slasher_NotMember(id, epoch, snapshot);
         }
+        return Offence(id, epoch, running, snapshot, Snapshots.stakeOf(data, i));
+    }
+
+    /// @dev Marks the offence, slashes, jails, pays the bounty.
+    function _punish(Offence memory o, address receiver) private returns (uint128 slashed, uint128 bounty) {
+        isPunished[o.id][o.epoch] = true;
+        uint64 former = _records[o.id].firstSlash;
+        if (former == 0) _records[o.id].firstSlash = uint64(block.number);
+        // The epoch before closed on an origin; L1 was beyond that block when this epoch began.
+        bool repeated = former != 0 && o.epoch != 0 && inbox.epochs(o.epoch - 1).closingOrigin > former;
+        IParameters.Penalties memory p = parameters.penalties();
+        slashed = staking.slash(o.id, o.snapshot, repeated ? p.repeatedBps : p.firstBps);
+        bounty = uint128(slashed * p.bountyBps / BPS);
+        uint64 until = uint64(block.timestamp) + p.jailTime;
+        emit Offended(o.id, o.epoch, msg.sender, repeated, slashed, bounty, receiver, until);
+        _jail(o.id, o.running, until);
+        if (bounty != 0) staking.releaseSlashed(receiver, bounty);
+        if (former == 0) _owe(o, receiver, o.stake * p.firstBps / BPS * p.bountyBps / BPS, bounty);
+    }
+
+    /// @dev What has left, but has to pay, owes its part of the bounty of the first slash, which always brings in more. (Later slashes of one
+    /// sequencer overlap: their parts could add up to more than it has.) Crumbs are not worth a slot.
+    function _owe(Offence memory o, address receiver, uint256 whole, uint256 paid) private {
+        if (whole <= paid + whole / 100) return;
+        uint256 owed = whole - paid;
+        bountyOf[receiver] += owed;
+        totalBounties += owed;
+        emit BountyOwed(receiver, o.id, o.epoch, owed);
     }
 
     /// @dev The running epoch and the next are led by snapshots that may still hold the sequencer: what it misses in them was punished here.

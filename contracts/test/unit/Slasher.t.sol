@@ -214,8 +214,49 @@ contract SlasherTest is Evidence {
         assertEq(slashed, 0, "nothing is bonded any more");
         assertEq(staking.exits(exitId).amount, STAKE * 95 / 100, "the exit pays");
         skip(241);
+        assertEq(slashing.claimBounty(receiver), 0, "nothing is there yet");
         staking.finishExit(exitId);
-        assertEq(slashing.burn(), STAKE * 5 / 100);
+        assertEq(slashing.burn(), uint256(STAKE) * 5 / 100 * 95 / 100);
+    }
+
+    /// M3: who reports an offender that has left is paid when its exit pays, and nobody can burn the bounty before.
+    function test_M3_a_bounty_is_owed_for_stake_that_has_left() public {
+        vm.prank(owner(1));
+        staking.requestSelfExit(1, STAKE * 3 / 4);
+        uint256 whole = uint256(STAKE) * 5 / 100 * 5 / 100;
+        uint256 now_ = whole / 4;
+        bytes memory key = keysOf(1).blsKey;
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
+        vm.expectEmit(address(slashing));
+        emit ISlasher.BountyOwed(receiver, 1, 0, whole - now_);
+        (, uint128 bounty) = slashing.slashVotes(key, votes, receiver);
+        assertEq(bounty, now_);
+        assertEq(slashing.bountyOf(receiver), whole - now_);
+        assertEq(slashing.totalBounties(), whole - now_);
+        uint256 there = staking.totalSlashed();
+        assertEq(slashing.burn(), there - (whole - now_), "what is owed is kept");
+        vm.expectEmit(address(slashing));
+        emit ISlasher.BountyPaid(receiver, whole - now_);
+        assertEq(slashing.claimBounty(receiver), whole - now_);
+        assertEq(token.balanceOf(receiver), whole);
+        assertEq(slashing.claimBounty(receiver), 0, "once");
+        assertEq(slashing.totalBounties(), 0);
+        skip(241);
+        staking.finishExit(1);
+        assertEq(slashing.burn(), uint256(STAKE) * 3 / 4 * 5 / 100);
+    }
+
+    /// M3: of later slashes only what they bring in at once: the parts of many could exceed what there is.
+    function test_M3_only_the_first_slash_owes_a_bounty() public {
+        _advance(3);
+        _closeEpoch(0, _evenly(4), 15);
+        vm.prank(owner(1));
+        staking.requestSelfExit(1, STAKE);
+        slashing.slashVotes(keysOf(1).blsKey, _votes(1, ISlasher.Kind.Finalize, 0), receiver);
+        uint256 owed = slashing.totalBounties();
+        assertEq(owed, uint256(STAKE) * 25 / 10_000);
+        slashing.slashVotes(keysOf(1).blsKey, _votes(1, ISlasher.Kind.Finalize, 1), receiver);
+        assertEq(slashing.totalBounties(), owed);
     }
 
     /// H1: an owner that took its stake out and left the set cannot have its delegators slashed for later epochs, for the bounty.
