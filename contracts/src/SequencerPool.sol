@@ -145,8 +145,10 @@ contract SequencerPool is ISequencerPool {
     /// @inheritdoc ISequencerPool
     function declareDowntime(uint64 id, uint64 from, uint64 to) external {
         _onlyOwner(id);
-        uint64 earliest = inbox.runningEpoch() + DOWNTIME_NOTICE;
+        uint64 running = inbox.runningEpoch();
+        uint64 earliest = running + DOWNTIME_NOTICE;
         Seat storage seat = _seats[id];
+        if (running < seat.awayTo) revert SequencerPool_DowntimeDeclared(seat.awayTo, running);
         if (seat.awayTo != 0 && seat.awayFrom + DOWNTIME_INTERVAL > earliest) earliest = seat.awayFrom + DOWNTIME_INTERVAL;
         if (from < earliest || to <= from || to - from > DOWNTIME_LONGEST) {
             revert SequencerPool_DowntimeOutOfBounds(from, to, earliest, DOWNTIME_LONGEST);
@@ -160,6 +162,8 @@ contract SequencerPool is ISequencerPool {
         if (msg.sender != slasher) revert SequencerPool_NotSlasher(slasher, msg.sender);
         Seat storage seat = _seats[id];
         if (seat.status == Status.Active) _leave(seat.place, DeactivationReason.Jail);
+        // A shorter term does not end a longer one.
+        if (until < seat.jailedUntil) until = seat.jailedUntil;
         (seat.status, seat.jailedUntil) = (Status.Jailed, uint48(until));
         emit Jailed(id, until);
     }

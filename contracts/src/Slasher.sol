@@ -22,6 +22,8 @@ contract Slasher is ISlasher {
     uint64 public constant ABSENCE_EPOCHS = 4;
     /// @notice Missed terms below which nobody is jailed.
     uint256 public constant ABSENCE_TERMS = 3;
+    /// @notice An epoch of more terms (a few views each, most of them without a block) judges nobody: counting would not fit a transaction.
+    uint256 public constant MOST_TERMS = 2_048;
     uint256 private constant BPS = 10_000;
 
     /// @notice Sizes of the penalties.
@@ -35,7 +37,7 @@ contract Slasher is ISlasher {
 
     // -- Storage
 
-    /// @dev What is known of a sequencer: the L1 block of its first slash; missed terms count from `countedFrom` on.
+    /// @dev What is known of a sequencer: the L1 block of its first slash; missed terms count in sets from snapshot `countedFrom` on.
     struct Record {
         uint64 firstSlash;
         uint64 countedFrom;
@@ -59,7 +61,6 @@ contract Slasher is ISlasher {
     struct Offence {
         uint64 id;
         uint64 epoch;
-        uint64 running;
         uint64 snapshot;
         uint256 stake;
     }
@@ -123,7 +124,7 @@ contract Slasher is ISlasher {
         if (t.missed < ABSENCE_TERMS || t.missed * 2 <= t.drawn) revert Slasher_NotAbsent(id, t.missed, t.drawn);
         uint64 until = uint64(block.timestamp) + parameters.penalties().jailTime;
         emit Absent(id, epoch, t.missed, t.drawn, until);
-        _jail(id, running, until);
+        _jail(id, until);
     }
 
     /// @inheritdoc ISlasher
@@ -199,7 +200,7 @@ contract Slasher is ISlasher {
         if (i == Snapshots.count(data) || keccak256(Cards.blsKey(Snapshots.cardOf(data, i))) != keccak256(key)) {
             revert Slasher_NotMember(id, epoch, snapshot);
         }
-        return Offence(id, epoch, running, snapshot, Snapshots.stakeOf(data, i));
+        return Offence(id, epoch, snapshot, Snapshots.stakeOf(data, i));
     }
 
     /// @dev Marks the offence, slashes, jails, pays the bounty.
@@ -214,7 +215,7 @@ contract Slasher is ISlasher {
         bounty = uint128(slashed * p.bountyBps / BPS);
         uint64 until = uint64(block.timestamp) + p.jailTime;
         emit Offended(o.id, o.epoch, msg.sender, repeated, slashed, bounty, receiver, until);
-        _jail(o.id, o.running, until);
+        _jail(o.id, until);
         if (bounty != 0) staking.releaseSlashed(receiver, bounty);
         if (former == 0) _owe(o, receiver, o.stake * p.firstBps / BPS * p.bountyBps / BPS, bounty);
     }
@@ -229,9 +230,9 @@ contract Slasher is ISlasher {
         emit BountyOwed(receiver, o.id, o.epoch, owed);
     }
 
-    /// @dev The running epoch and the next are led by snapshots that may still hold the sequencer: what it misses in them was punished here.
-    function _jail(uint64 id, uint64 running, uint64 until) private {
-        _records[id].countedFrom = running + 2;
+    /// @dev Snapshots taken up to now may hold the sequencer for epochs to come: what it misses in them was punished here.
+    function _jail(uint64 id, uint64 until) private {
+        _records[id].countedFrom = staking.period();
         pool.jail(id, until);
     }
 
@@ -241,20 +242,27 @@ contract Slasher is ISlasher {
         // A recovery cut this epoch.
         if (expected == 0) return;
         if (keccak256(performance) != expected) revert Slasher_WrongPerformance(epoch, keccak256(performance), expected);
-        if (epoch < _records[id].countedFrom || (t.awayFrom <= epoch && epoch < t.awayTo)) return;
-        (address code, bytes32 seed) = pool.snapshotData(inbox.epochs(epoch).snapshot);
+        uint64 snapshot = inbox.epochs(epoch).snapshot;
+        if (snapshot < _records[id].countedFrom || (t.awayFrom <= epoch && epoch < t.awayTo) || terms > MOST_TERMS) return;
+        (address code, bytes32 seed) = pool.snapshotData(snapshot);
         bytes memory data = Snapshots.load(code);
-        (uint256 low, uint256 i) = (0, 0);
-        while (i < Snapshots.count(data) && Snapshots.idOf(data, i) != id) {
-            low += Snapshots.stakeOf(data, i++);
-        }
+        uint256 i = Snapshots.indexOf(data, id);
         if (i == Snapshots.count(data)) return;
+        t.drawn += _drawn(data, seed, epoch, terms, i);
+        t.missed += uint32(bytes4(performance[i * 8 + 4:]));
+    }
+
+    /// @dev For how many of the first `terms` terms member `i` was drawn.
+    function _drawn(bytes memory data, bytes32 seed, uint64 epoch, uint64 terms, uint256 i) private pure returns (uint256 drawn) {
+        uint256 low;
+        for (uint256 k = 0; k < i; ++k) {
+            low += Snapshots.stakeOf(data, k);
+        }
         uint256 high = low + Snapshots.stakeOf(data, i);
         for (uint64 term = 1; term <= terms; ++term) {
             uint256 draw = Snapshots.draw(data, seed, epoch, term);
-            if (low <= draw && draw < high) ++t.drawn;
+            if (low <= draw && draw < high) ++drawn;
         }
-        t.missed += uint32(bytes4(performance[i * 8 + 4:]));
     }
 
     function _same(string memory field, uint256 first, uint256 second) private pure {

@@ -109,8 +109,8 @@ interface ISlasher {
         returns (uint128 slashed, uint128 bounty);
 
     /// @notice Jails, without a slash, a sequencer that missed at least 3 terms and more than half of those it was elected for, over the four
-    /// epochs that end with `epoch`. Epochs of declared downtime, those up to its last jailing and those that a
-    /// recovery cut do not count.
+    /// epochs that end with `epoch`. Epochs of declared downtime, those of sets up to its last jailing, those that a
+    /// recovery cut and those of more than 2,048 terms do not count.
     /// @param epoch One of the last two epochs that closed.
     /// @param performance The performance bytes of the (up to) four epochs, oldest first, as their closing batches carried them.
     function jailAbsent(uint64 id, uint64 epoch, bytes[] calldata performance) external;
