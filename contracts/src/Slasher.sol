@@ -115,7 +115,8 @@ contract Slasher is ISlasher {
         uint64 running = inbox.runningEpoch();
         if (epoch >= running || epoch + 2 < running) revert Slasher_WrongEpoch(epoch, running < 2 ? 0 : running - 2, running - 1);
         uint64 first = epoch + 1 < ABSENCE_EPOCHS ? 0 : epoch + 1 - ABSENCE_EPOCHS;
-        _same("epochs", performance.length, epoch + 1 - first);
+        uint256 window = epoch + 1 - first;
+        if (performance.length != window) revert Slasher_WrongLength(performance.length, window);
         Terms memory t;
         (t.awayFrom, t.awayTo) = pool.downtimeOf(id);
         for (uint64 e = first; e <= epoch; ++e) {

@@ -691,7 +691,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         if (readyAt == 0) return;
         if (block.timestamp < readyAt) revert Staking_SwitchedRecently(id, readyAt, block.timestamp);
         settleSwitch(id, msg.sender);
-        if (_leavings[key].readyAt != 0) revert Staking_InsufficientStake(_owed(key), 0);
+        if (_leavings[key].readyAt != 0) revert Staking_SwitchOwes(id, _owed(key));
     }
 
     /// @dev Takes what the account's switched stake owes, and its position no longer holds, from an exit of `amount`.

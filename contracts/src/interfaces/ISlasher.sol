@@ -89,6 +89,8 @@ interface ISlasher {
     error Slasher_AlreadyPunished(uint64 sequencer, uint64 epoch);
     /// @notice The epoch must be one of the last two that closed.
     error Slasher_WrongEpoch(uint64 epoch, uint64 low, uint64 high);
+    /// @notice Performance bytes of another number of epochs than are judged.
+    error Slasher_WrongLength(uint256 actual, uint256 expected);
     /// @notice The bytes are not the performance that was certified for the epoch.
     error Slasher_WrongPerformance(uint64 epoch, bytes32 actual, bytes32 expected);
     /// @notice Too few missed terms to jail.

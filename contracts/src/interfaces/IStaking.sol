@@ -157,6 +157,8 @@ interface IStaking {
     error Staking_SameSequencer(uint64 id);
     /// @notice The delegation to `id` holds stake that was switched there less than the unbonding time ago.
     error Staking_SwitchedRecently(uint64 id, uint64 readyAt, uint256 nowAt);
+    /// @notice Stake that was switched to `id` owes more for slashes than the delegation holds: its exits from there pay it (token wei).
+    error Staking_SwitchOwes(uint64 id, uint256 owed);
     /// @notice No sequencer has this id.
     error Staking_UnknownSequencer(uint64 id);
     /// @notice The self-stake would be below the minimum.

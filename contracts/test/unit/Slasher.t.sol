@@ -560,7 +560,7 @@ contract SlasherTest is Evidence {
         slashing.jailAbsent(id, 4, performance);
         vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_WrongEpoch.selector, 1, 2, 3));
         slashing.jailAbsent(id, 1, performance);
-        vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_DifferentContext.selector, "epochs", 4, 3));
+        vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_WrongLength.selector, 4, 3));
         slashing.jailAbsent(id, 2, performance);
         bytes32 right = keccak256(performance[1]);
         performance[1][7] = bytes1(uint8(performance[1][7]) + 1);

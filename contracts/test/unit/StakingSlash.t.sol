@@ -496,7 +496,7 @@ contract StakingSlashTest is World {
         staking.delegate(id, 1e18);
         vm.startPrank(alice);
         staking.delegate(id, 1e18);
-        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_InsufficientStake.selector, 500e18, 0));
+        vm.expectRevert(abi.encodeWithSelector(IStaking.Staking_SwitchOwes.selector, other, 500e18));
         staking.switchSequencer(id, other, 1e18, 0);
         assertEq(staking.finishExit(1), 9_500e18);
         staking.switchSequencer(id, other, 0.5e18, 0);
