@@ -14,6 +14,9 @@ contract Parameters is IParameters, AccessManaged {
     /// @notice Told about the rules of repayment.
     IBatchInbox public immutable inbox;
 
+    /// @notice Most the least self-stake can become (token wei), twice what it was first: no change takes the set away from its members.
+    uint128 public immutable minStakeCeiling;
+
     Values private _values;
 
     /// @param initial Checked against the hard bounds below.
@@ -22,6 +25,7 @@ contract Parameters is IParameters, AccessManaged {
     /// @param batchInbox Likewise.
     constructor(Values memory initial, address manager, IStaking stakingContract, IBatchInbox batchInbox) AccessManaged(manager) {
         (staking, inbox) = (stakingContract, batchInbox);
+        minStakeCeiling = 2 * initial.stakes.minStake;
         _set(initial);
     }
 
@@ -34,6 +38,7 @@ contract Parameters is IParameters, AccessManaged {
         if (next.certificateLife != v.stakes.certificateLife) {
             revert Parameters_Fixed("certificateLife", v.stakes.certificateLife, next.certificateLife);
         }
+        _within("minStake", next.minStake, 1e18, minStakeCeiling);
         v.stakes = next;
         _set(v);
         staking.setEntry(next.minStake, next.maxStake, staking.entryPaused());
@@ -145,6 +150,8 @@ contract Parameters is IParameters, AccessManaged {
         _within("repeatedBps", v.penalties.repeatedBps, v.penalties.firstBps, 5_000);
         // Worth reporting, and never worth offending oneself for.
         _within("bountyBps", v.penalties.bountyBps, 100, 1_000);
+        // The least self-stake loses no less than the bounty for the most stake.
+        _within("bountyBps x maxStake", v.penalties.bountyBps * v.stakes.maxStake, 0, v.stakes.minStake * 10_000);
         _within("jailTime", v.penalties.jailTime, 1, 30 days);
     }
 

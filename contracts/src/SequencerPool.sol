@@ -145,8 +145,10 @@ contract SequencerPool is ISequencerPool {
     /// @inheritdoc ISequencerPool
     function declareDowntime(uint64 id, uint64 from, uint64 to) external {
         _onlyOwner(id);
-        uint64 earliest = inbox.runningEpoch() + DOWNTIME_NOTICE;
+        uint64 running = inbox.runningEpoch();
+        uint64 earliest = running + DOWNTIME_NOTICE;
         Seat storage seat = _seats[id];
+        if (running < seat.awayTo) revert SequencerPool_DowntimeDeclared(seat.awayTo, running);
         if (seat.awayTo != 0 && seat.awayFrom + DOWNTIME_INTERVAL > earliest) earliest = seat.awayFrom + DOWNTIME_INTERVAL;
         if (from < earliest || to <= from || to - from > DOWNTIME_LONGEST) {
             revert SequencerPool_DowntimeOutOfBounds(from, to, earliest, DOWNTIME_LONGEST);
@@ -160,6 +162,8 @@ contract SequencerPool is ISequencerPool {
         if (msg.sender != slasher) revert SequencerPool_NotSlasher(slasher, msg.sender);
         Seat storage seat = _seats[id];
         if (seat.status == Status.Active) _leave(seat.place, DeactivationReason.Jail);
+        // A shorter term does not end a longer one.
+        if (until < seat.jailedUntil) until = seat.jailedUntil;
         (seat.status, seat.jailedUntil) = (Status.Jailed, uint48(until));
         emit Jailed(id, until);
     }
@@ -277,14 +281,14 @@ contract SequencerPool is ISequencerPool {
 
     /// @inheritdoc ISequencerPool
     function leaderAt(uint64 epoch, uint64 term) external view returns (uint256 member, uint64 id) {
-        IBatchInbox.Epoch memory row = inbox.epochs(epoch);
-        if (!inbox.isEpochOpen(epoch)) revert SequencerPool_UnknownSnapshot(row.snapshot);
-        return leaderOf(row.snapshot, epoch, term);
+        uint64 serving = inbox.setOf(epoch, inbox.generation());
+        if (!inbox.isEpochOpen(epoch)) revert SequencerPool_UnknownSnapshot(serving);
+        return leaderOf(serving, epoch, term);
     }
 
     /// @inheritdoc ISequencerPool
     function churn() public view returns (uint256 newcomers, uint256 limit) {
-        uint64 serving = inbox.epochs(inbox.runningEpoch()).snapshot;
+        uint64 serving = inbox.setOf(inbox.runningEpoch(), inbox.generation());
         for (uint256 i = 0; i < _active.length; ++i) {
             if (_seats[_active[i]].enteredIn > serving) ++newcomers;
         }

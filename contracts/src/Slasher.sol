@@ -22,6 +22,8 @@ contract Slasher is ISlasher {
     uint64 public constant ABSENCE_EPOCHS = 4;
     /// @notice Missed terms below which nobody is jailed.
     uint256 public constant ABSENCE_TERMS = 3;
+    /// @notice An epoch of more terms (a few views each, most of them without a block) judges nobody: counting would not fit a transaction.
+    uint256 public constant MOST_TERMS = 2_048;
     uint256 private constant BPS = 10_000;
 
     /// @notice Sizes of the penalties.
@@ -35,7 +37,7 @@ contract Slasher is ISlasher {
 
     // -- Storage
 
-    /// @dev What is known of a sequencer: the L1 block of its first slash; missed terms count from `countedFrom` on.
+    /// @dev What is known of a sequencer: the L1 block of its first slash; missed terms count in sets from snapshot `countedFrom` on.
     struct Record {
         uint64 firstSlash;
         uint64 countedFrom;
@@ -44,11 +46,23 @@ contract Slasher is ISlasher {
     /// @inheritdoc ISlasher
     mapping(uint64 id => mapping(uint64 epoch => bool)) public isPunished;
     mapping(uint64 id => Record) private _records;
+    /// @inheritdoc ISlasher
+    mapping(address receiver => uint256) public bountyOf;
+    /// @inheritdoc ISlasher
+    uint256 public totalBounties;
 
     /// @dev Signed bytes and the signature (G1, 128 bytes).
     struct Statement {
         bytes message;
         bytes signature;
+    }
+
+    /// @dev A member's offence: `stake` is what it had in the set's snapshot.
+    struct Offence {
+        uint64 id;
+        uint64 epoch;
+        uint64 snapshot;
+        uint256 stake;
     }
 
     /// @dev Terms counted for a sequencer, and its declared downtime in epochs: [awayFrom, awayTo).
@@ -75,7 +89,7 @@ contract Slasher is ISlasher {
         returns (uint128 slashed, uint128 bounty)
     {
         (Statement memory first, Statement memory second) = _statements(votes);
-        return _punish(_signer(key, first, second), key, votes.generation, votes.epoch, receiver);
+        return _punish(_offence(_signer(key, first, second), key, votes.generation, votes.epoch), receiver);
     }
 
     /// @inheritdoc ISlasher
@@ -91,7 +105,7 @@ contract Slasher is ISlasher {
         if (a == b) revert Slasher_NoConflict();
         Statement memory one = Statement(inbox.batchMessage(a, first.dataHash), first.signature);
         Statement memory other = Statement(inbox.batchMessage(b, second.dataHash), second.signature);
-        return _punish(_signer(key, one, other), key, first.core.generation, first.core.epoch, receiver);
+        return _punish(_offence(_signer(key, one, other), key, first.core.generation, first.core.epoch), receiver);
     }
 
     // -- Jail
@@ -101,7 +115,8 @@ contract Slasher is ISlasher {
         uint64 running = inbox.runningEpoch();
         if (epoch >= running || epoch + 2 < running) revert Slasher_WrongEpoch(epoch, running < 2 ? 0 : running - 2, running - 1);
         uint64 first = epoch + 1 < ABSENCE_EPOCHS ? 0 : epoch + 1 - ABSENCE_EPOCHS;
-        _same("epochs", performance.length, epoch + 1 - first);
+        uint256 window = epoch + 1 - first;
+        if (performance.length != window) revert Slasher_WrongLength(performance.length, window);
         Terms memory t;
         (t.awayFrom, t.awayTo) = pool.downtimeOf(id);
         for (uint64 e = first; e <= epoch; ++e) {
@@ -110,14 +125,26 @@ contract Slasher is ISlasher {
         if (t.missed < ABSENCE_TERMS || t.missed * 2 <= t.drawn) revert Slasher_NotAbsent(id, t.missed, t.drawn);
         uint64 until = uint64(block.timestamp) + parameters.penalties().jailTime;
         emit Absent(id, epoch, t.missed, t.drawn, until);
-        _jail(id, running, until);
+        _jail(id, until);
     }
 
     /// @inheritdoc ISlasher
     function burn() external returns (uint256 amount) {
         amount = staking.totalSlashed();
+        amount = amount > totalBounties ? amount - totalBounties : 0;
         emit Burnt(amount);
         staking.releaseSlashed(DEAD, amount);
+    }
+
+    /// @inheritdoc ISlasher
+    function claimBounty(address receiver) external returns (uint256 amount) {
+        (uint256 owed, uint256 there) = (bountyOf[receiver], staking.totalSlashed());
+        amount = owed < there ? owed : there;
+        if (amount == 0) return 0;
+        bountyOf[receiver] = owed - amount;
+        totalBounties -= amount;
+        emit BountyPaid(receiver, amount);
+        staking.releaseSlashed(receiver, amount);
     }
 
     // -- Views
@@ -161,43 +188,52 @@ contract Slasher is ISlasher {
         if (!Bls.verifyBoth(a.message, a.signature, b.message, b.signature, Bls.DST, key)) revert Slasher_BadSignatures(id);
     }
 
-    /// @dev Marks the offence, slashes, jails, pays the bounty. Only who was in the set, with the key it had there, can offend.
-    function _punish(uint64 id, bytes calldata key, uint64 generation, uint64 epoch, address receiver)
-        private
-        returns (uint128 slashed, uint128 bounty)
-    {
+    /// @dev What the offence is. Only who was in the set, with the key it had there, can offend: keys that were replaced before the snapshot, or
+    /// that never were in it, vote nothing, and what they sign is nobody's fault.
+    function _offence(uint64 id, bytes calldata key, uint64 generation, uint64 epoch) private view returns (Offence memory o) {
         uint64 running = inbox.runningEpoch();
         if (epoch > running) revert Slasher_EpochNotOpen(epoch, running);
         if (isPunished[id][epoch]) revert Slasher_AlreadyPunished(id, epoch);
-        isPunished[id][epoch] = true;
         uint64 snapshot = inbox.setOf(epoch, generation);
-        _checkMember(id, key, epoch, snapshot);
-        uint64 former = _records[id].firstSlash;
-        if (former == 0) _records[id].firstSlash = uint64(block.number);
-        // The epoch before closed on an origin; L1 was beyond that block when this epoch began.
-        bool repeated = former != 0 && epoch != 0 && inbox.epochs(epoch - 1).closingOrigin > former;
-        IParameters.Penalties memory p = parameters.penalties();
-        slashed = staking.slash(id, snapshot, repeated ? p.repeatedBps : p.firstBps);
-        bounty = uint128(slashed * p.bountyBps / BPS);
-        uint64 until = uint64(block.timestamp) + p.jailTime;
-        emit Offended(id, epoch, msg.sender, repeated, slashed, bounty, receiver, until);
-        _jail(id, running, until);
-        if (bounty != 0) staking.releaseSlashed(receiver, bounty);
-    }
-
-    /// @dev Keys that were replaced before the snapshot, or that never were in it, vote nothing: what they sign is nobody's fault.
-    function _checkMember(uint64 id, bytes calldata key, uint64 epoch, uint64 snapshot) private view {
         (address code,) = pool.snapshotData(snapshot);
         bytes memory data = Snapshots.load(code);
         uint256 i = Snapshots.indexOf(data, id);
         if (i == Snapshots.count(data) || keccak256(Cards.blsKey(Snapshots.cardOf(data, i))) != keccak256(key)) {
             revert Slasher_NotMember(id, epoch, snapshot);
         }
+        return Offence(id, epoch, snapshot, Snapshots.stakeOf(data, i));
     }
 
-    /// @dev The running epoch and the next are led by snapshots that may still hold the sequencer: what it misses in them was punished here.
-    function _jail(uint64 id, uint64 running, uint64 until) private {
-        _records[id].countedFrom = running + 2;
+    /// @dev Marks the offence, slashes, jails, pays the bounty.
+    function _punish(Offence memory o, address receiver) private returns (uint128 slashed, uint128 bounty) {
+        isPunished[o.id][o.epoch] = true;
+        uint64 former = _records[o.id].firstSlash;
+        if (former == 0) _records[o.id].firstSlash = uint64(block.number);
+        // The epoch before closed on an origin; L1 was beyond that block when this epoch began.
+        bool repeated = former != 0 && o.epoch != 0 && inbox.epochs(o.epoch - 1).closingOrigin > former;
+        IParameters.Penalties memory p = parameters.penalties();
+        slashed = staking.slash(o.id, o.snapshot, repeated ? p.repeatedBps : p.firstBps);
+        bounty = uint128(slashed * p.bountyBps / BPS);
+        uint64 until = uint64(block.timestamp) + p.jailTime;
+        emit Offended(o.id, o.epoch, msg.sender, repeated, slashed, bounty, receiver, until);
+        _jail(o.id, until);
+        if (bounty != 0) staking.releaseSlashed(receiver, bounty);
+        if (former == 0) _owe(o, receiver, o.stake * p.firstBps / BPS * p.bountyBps / BPS, bounty);
+    }
+
+    /// @dev What has left, but has to pay, owes its part of the bounty of the first slash, which always brings in more. (Later slashes of one
+    /// sequencer overlap: their parts could add up to more than it has.) Crumbs are not worth a slot.
+    function _owe(Offence memory o, address receiver, uint256 whole, uint256 paid) private {
+        if (whole <= paid + whole / 100) return;
+        uint256 owed = whole - paid;
+        bountyOf[receiver] += owed;
+        totalBounties += owed;
+        emit BountyOwed(receiver, o.id, o.epoch, owed);
+    }
+
+    /// @dev Snapshots taken up to now may hold the sequencer for epochs to come: what it misses in them was punished here.
+    function _jail(uint64 id, uint64 until) private {
+        _records[id].countedFrom = staking.period();
         pool.jail(id, until);
     }
 
@@ -207,20 +243,27 @@ contract Slasher is ISlasher {
         // A recovery cut this epoch.
         if (expected == 0) return;
         if (keccak256(performance) != expected) revert Slasher_WrongPerformance(epoch, keccak256(performance), expected);
-        if (epoch < _records[id].countedFrom || (t.awayFrom <= epoch && epoch < t.awayTo)) return;
-        (address code, bytes32 seed) = pool.snapshotData(inbox.epochs(epoch).snapshot);
+        uint64 snapshot = inbox.epochs(epoch).snapshot;
+        if (snapshot < _records[id].countedFrom || (t.awayFrom <= epoch && epoch < t.awayTo) || terms > MOST_TERMS) return;
+        (address code, bytes32 seed) = pool.snapshotData(snapshot);
         bytes memory data = Snapshots.load(code);
-        (uint256 low, uint256 i) = (0, 0);
-        while (i < Snapshots.count(data) && Snapshots.idOf(data, i) != id) {
-            low += Snapshots.stakeOf(data, i++);
-        }
+        uint256 i = Snapshots.indexOf(data, id);
         if (i == Snapshots.count(data)) return;
+        t.drawn += _drawn(data, seed, epoch, terms, i);
+        t.missed += uint32(bytes4(performance[i * 8 + 4:]));
+    }
+
+    /// @dev For how many of the first `terms` terms member `i` was drawn.
+    function _drawn(bytes memory data, bytes32 seed, uint64 epoch, uint64 terms, uint256 i) private pure returns (uint256 drawn) {
+        uint256 low;
+        for (uint256 k = 0; k < i; ++k) {
+            low += Snapshots.stakeOf(data, k);
+        }
         uint256 high = low + Snapshots.stakeOf(data, i);
         for (uint64 term = 1; term <= terms; ++term) {
             uint256 draw = Snapshots.draw(data, seed, epoch, term);
-            if (low <= draw && draw < high) ++t.drawn;
+            if (low <= draw && draw < high) ++drawn;
         }
-        t.missed += uint32(bytes4(performance[i * 8 + 4:]));
     }
 
     function _same(string memory field, uint256 first, uint256 second) private pure {

@@ -30,6 +30,10 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     uint48 public constant COMMISSION_RISE_INTERVAL = 7 days;
     /// @notice Most a slash takes of what it reaches, in basis points.
     uint16 public constant MAX_SLASH = 5_000;
+    /// @notice Of a pot in which later stake has to be spared, bonded stake below one part in as many is not slashed.
+    uint256 public constant CRUMBS = 100;
+    /// @notice Most periods of entry that stake leaving at once may stem from: what leaves can always be paid.
+    uint256 public constant MAX_LOTS = 256;
     /// @dev Token wei in which the least and the most stake are counted.
     uint256 private constant STAKE_UNIT = 1e15;
     /// @dev Marks an exit whose stake entered in several periods; a number no period reaches.
@@ -257,6 +261,16 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     // -- Slash
 
     /// @inheritdoc IStaking
+    function noteSlashes(uint64 id, address account, uint256 most) external returns (uint256 left) {
+        Pot storage pot = _known(id);
+        uint256 noted = pot.noted[account];
+        left = pot.slashCount - noted;
+        if (most > left) most = left;
+        _noteTo(pot, account, noted + most);
+        left -= most;
+    }
+
+    /// @inheritdoc IStaking
     function slash(uint64 id, uint64 snapshot, uint16 bps) external returns (uint128 amount) {
         if (msg.sender != slasher) revert Staking_NotSlasher(slasher, msg.sender);
         Pot storage pot = _known(id);
@@ -272,8 +286,9 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         }
         uint256 reached = Math.mulDiv(pot.shares - spared, uint256(pot.stake) + 1, pot.shares + VIRTUAL_SHARES);
         uint256 loss = Math.mulDiv(reached, bps, 10_000, Math.Rounding.Ceil);
-        // A single token wei beside spared stake: there is no price at which the one is nothing and the other keeps its worth.
-        if (loss == reached && spared != 0) loss = 0;
+        // Crumbs beside spared stake are let be: there is no price at which the one is nothing and the other keeps its worth, and whoever
+        // could order many slashes of nearly nothing would have all other stake counted as new, and shares without end.
+        if (spared != 0 && (loss == reached || reached * CRUMBS < pot.stake)) loss = 0;
         uint256 bonus = loss == 0 || spared == 0 ? 0 : Math.mulDiv(spared, loss, reached - loss);
         bonus = Math.min(bonus, type(uint104).max - pot.shares);
         pot.slashes[pot.slashCount++] =
@@ -293,6 +308,8 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     /// @inheritdoc IStaking
     function releaseSlashed(address receiver, uint256 amount) external {
         if (msg.sender != slasher) revert Staking_NotSlasher(slasher, msg.sender);
+        // They would belong to nobody.
+        if (receiver == address(this)) revert Staking_BadReceiver(receiver);
         if (amount > _totalSlashed) revert Staking_InsufficientStake(amount, _totalSlashed);
         _totalSlashed -= uint104(amount);
         emit SlashedReleased(receiver, amount, _totalSlashed);
@@ -402,7 +419,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     function sharesAt(uint64 id, address account, uint64 snapshot) external view returns (uint128) {
         Pot storage pot = _pots[id];
         History.Trace storage trace = pot.positions[account];
-        History.Point[] memory tail = _tail(pot, trace, pot.noted[account]);
+        History.Point[] memory tail = _tail(pot, trace, pot.noted[account], pot.slashCount);
         for (uint256 i = tail.length; i > 0; --i) {
             if (tail[i - 1].from <= snapshot) return tail[i - 1].entered - trace.left;
         }
@@ -414,7 +431,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         Pot storage pot = _pots[id];
         History.Trace storage trace = pot.positions[account];
         History.Point[] memory tail;
-        if (pot.slashCount != 0) tail = _tail(pot, trace, pot.noted[account]);
+        if (pot.slashCount != 0) tail = _tail(pot, trace, pot.noted[account], pot.slashCount);
         list = trace.segments(start, limit);
         uint256 older = trace.older;
         if (tail.length == 0) return list;
@@ -579,7 +596,9 @@ contract Staking is IStaking, ReentrancyGuardTransient {
             revert Staking_InsufficientStake(amount, held);
         }
         uint104 start = trace.left;
-        (uint104 shares, uint24 since) = _takeShares(pot, position, amount);
+        (uint104 shares, Segment[] memory lots) = _takeShares(pot, position, amount);
+        uint24 since = lots.length == 1 ? uint24(lots[0].from) : SEVERAL;
+        if (lots.length > MAX_LOTS) revert Staking_TooManyLots(lots.length, MAX_LOTS, _oldest(lots, amount, shares));
         pot.stake -= uint88(amount);
         if (since == SEVERAL) _more[key].start = start;
         _leavings[key] = Leaving({
@@ -596,8 +615,17 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         });
     }
 
+    /// @dev What of `amount` the oldest MAX_LOTS lots are worth.
+    function _oldest(Segment[] memory lots, uint256 amount, uint256 shares) private pure returns (uint256) {
+        uint256 sum;
+        for (uint256 i = 0; i < MAX_LOTS; ++i) {
+            sum += lots[i].shares;
+        }
+        return Math.mulDiv(amount, sum, shares);
+    }
+
     /// @dev Takes the shares of `amount` (at most what the position holds) out of it; says when they entered.
-    function _takeShares(Pot storage pot, address position, uint256 amount) private returns (uint104 shares, uint24 since) {
+    function _takeShares(Pot storage pot, address position, uint256 amount) private returns (uint104 shares, Segment[] memory lots) {
         History.Trace storage trace = pot.positions[position];
         uint128 all = trace.value();
         // The whole position leaves no dust of shares behind.
@@ -606,11 +634,10 @@ contract Staking is IStaking, ReentrancyGuardTransient {
                 ? all
                 : Math.mulDiv(amount, pot.shares + VIRTUAL_SHARES, uint256(pot.stake) + 1, Math.Rounding.Ceil)
         );
-        Segment[] memory lots = trace.lots(trace.left, shares);
+        lots = trace.lots(trace.left, shares);
         for (uint256 i = 0; i < lots.length; ++i) {
             pot.joined[lots[i].from] -= lots[i].shares;
         }
-        since = lots.length == 1 ? uint24(lots[0].from) : SEVERAL;
         trace.leave(shares, _period);
         (pot.shares, pot.sharesFrom) = (pot.shares - shares, uint24(_period));
     }
@@ -664,7 +691,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
         if (readyAt == 0) return;
         if (block.timestamp < readyAt) revert Staking_SwitchedRecently(id, readyAt, block.timestamp);
         settleSwitch(id, msg.sender);
-        if (_leavings[key].readyAt != 0) revert Staking_InsufficientStake(_owed(key), 0);
+        if (_leavings[key].readyAt != 0) revert Staking_SwitchOwes(id, _owed(key));
     }
 
     /// @dev Takes what the account's switched stake owes, and its position no longer holds, from an exit of `amount`.
@@ -682,18 +709,26 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     function _note(Pot storage pot, address account) private {
         uint256 count = pot.slashCount;
         if (count == 0 || pot.noted[account] == count) return;
+        _noteTo(pot, account, count);
+    }
+
+    /// @dev The same for the first `count` slashes. Several steps come to what one would.
+    function _noteTo(Pot storage pot, address account, uint256 count) private {
         History.Trace storage trace = pot.positions[account];
-        History.Point[] memory tail = _tail(pot, trace, pot.noted[account]);
+        History.Point[] memory tail = _tail(pot, trace, pot.noted[account], count);
         for (uint256 i = 0; i < tail.length; ++i) {
             trace.enter(tail[i].entered - trace.entered, tail[i].from);
         }
         pot.noted[account] = count;
     }
 
-    /// @dev A position's newest point and those that `_note` would add; empty if it would change nothing. A slash's bonus goes to what the
+    /// @dev A position's newest point and those that slashes number `first` to `count` - 1 would add; empty if it would change nothing. A slash's bonus goes to what the
     /// position holds and entered after the snapshot.
-    function _tail(Pot storage pot, History.Trace storage trace, uint256 first) private view returns (History.Point[] memory tail) {
-        uint256 count = pot.slashCount;
+    function _tail(Pot storage pot, History.Trace storage trace, uint256 first, uint256 count)
+        private
+        view
+        returns (History.Point[] memory tail)
+    {
         if (first == count || trace.entered == 0) return tail;
         History.Point[] memory points = new History.Point[](count - first + 1);
         points[0] = trace.at(type(uint64).max);
@@ -721,7 +756,7 @@ contract Staking is IStaking, ReentrancyGuardTransient {
     function _sharesOf(Pot storage pot, address account) private view returns (uint128) {
         History.Trace storage trace = pot.positions[account];
         if (pot.slashCount == 0) return trace.value();
-        History.Point[] memory tail = _tail(pot, trace, pot.noted[account]);
+        History.Point[] memory tail = _tail(pot, trace, pot.noted[account], pot.slashCount);
         return tail.length == 0 ? trace.value() : tail[tail.length - 1].entered - trace.left;
     }
 

@@ -129,8 +129,6 @@ interface IBatchInbox {
     error BatchInbox_Started(bool started);
     /// @notice The ether sent differs from the genesis supply.
     error BatchInbox_WrongSupply(uint256 sent, uint256 supply);
-    /// @notice The contracts do not point at each other.
-    error BatchInbox_Miswired(address contractAddress);
     /// @notice A field of the core differs from the only value that follows.
     error BatchInbox_WrongField(string field, uint256 actual, uint256 expected);
     /// @notice A field of the core lies outside its range.

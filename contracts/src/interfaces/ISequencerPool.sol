@@ -117,6 +117,8 @@ interface ISequencerPool {
     error SequencerPool_NotSlasher(address slasher, address caller);
     /// @notice Declared downtime begins too soon, lasts too long, or follows the last one too soon (epochs).
     error SequencerPool_DowntimeOutOfBounds(uint64 from, uint64 to, uint64 earliest, uint64 longest);
+    /// @notice A downtime is declared or runs already, up to epoch `to`: it stays as announced.
+    error SequencerPool_DowntimeDeclared(uint64 to, uint64 running);
     /// @notice The caller is not the BatchInbox.
     error SequencerPool_NotInbox(address inbox, address caller);
     /// @notice The call does not fit the sequencer's status.
@@ -171,12 +173,13 @@ interface ISequencerPool {
     /// @notice Leaves the active set from the next snapshot on. Only the owner.
     function deactivate(uint64 id) external;
 
-    /// @notice Announces that the node may be away in the epochs [from, to): terms missed in them do not lead to jail. Only the owner.
+    /// @notice Announces that the node may be away in the epochs [from, to): terms missed in them do not lead to jail. Only the owner,
+    /// and not before the last downtime is over.
     /// @param from At least two epochs after the running one, and 168 after the last downtime began.
     /// @param to Exclusive; at most 24 epochs after `from`.
     function declareDowntime(uint64 id, uint64 from, uint64 to) external;
 
-    /// @notice Takes a sequencer out of the active set until `until` (seconds). Only the Slasher.
+    /// @notice Takes a sequencer out of the active set until `until` (seconds), or the end of the term that it serves if that is later. Only the Slasher.
     function jail(uint64 id, uint64 until) external;
 
     /// @notice Freezes the active set. Callable by anyone, once per snapshot interval.

@@ -50,7 +50,7 @@ interface ISlasher {
 
     /// @notice An offence was proven; each (sequencer, epoch) is slashed once.
     /// @param slashed Token wei taken from bonded stake at once; exits and switched stake pay their part when they move on.
-    /// @param bounty Token wei of it paid to `receiver`.
+    /// @param bounty Token wei of it paid to `receiver` at once.
     /// @param jailedUntil End of the jail term (seconds).
     event Offended(
         uint64 indexed sequencer,
@@ -66,6 +66,10 @@ interface ISlasher {
     /// @param missed Terms missed in the epochs that count.
     /// @param drawn Terms it was elected for in them.
     event Absent(uint64 indexed sequencer, uint64 indexed epoch, uint256 missed, uint256 drawn, uint64 jailedUntil);
+    /// @notice Of a first slash a part of the bounty is due when exits and switched stake pay (token wei).
+    event BountyOwed(address indexed receiver, uint64 indexed sequencer, uint64 indexed epoch, uint256 amount);
+    /// @notice A bounty that was due was paid, or a part of it (token wei).
+    event BountyPaid(address indexed receiver, uint256 amount);
     /// @notice Slashed tokens left circulation for ever.
     event Burnt(uint256 amount);
 
@@ -85,6 +89,8 @@ interface ISlasher {
     error Slasher_AlreadyPunished(uint64 sequencer, uint64 epoch);
     /// @notice The epoch must be one of the last two that closed.
     error Slasher_WrongEpoch(uint64 epoch, uint64 low, uint64 high);
+    /// @notice Performance bytes of another number of epochs than are judged.
+    error Slasher_WrongLength(uint256 actual, uint256 expected);
     /// @notice The bytes are not the performance that was certified for the epoch.
     error Slasher_WrongPerformance(uint64 epoch, bytes32 actual, bytes32 expected);
     /// @notice Too few missed terms to jail.
@@ -105,14 +111,23 @@ interface ISlasher {
         returns (uint128 slashed, uint128 bounty);
 
     /// @notice Jails, without a slash, a sequencer that missed at least 3 terms and more than half of those it was elected for, over the four
-    /// epochs that end with `epoch`. Epochs of declared downtime, those up to its last jailing and those that a
-    /// recovery cut do not count.
+    /// epochs that end with `epoch`. Epochs of declared downtime, those of sets up to its last jailing, those that a
+    /// recovery cut and those of more than 2,048 terms do not count.
     /// @param epoch One of the last two epochs that closed.
     /// @param performance The performance bytes of the (up to) four epochs, oldest first, as their closing batches carried them.
     function jailAbsent(uint64 id, uint64 epoch, bytes[] calldata performance) external;
 
-    /// @notice Takes all slashed tokens that are left out of circulation. Callable by anyone.
+    /// @notice Takes all slashed tokens that are owed to no reporter out of circulation. Callable by anyone.
     function burn() external returns (uint256 amount);
+
+    /// @notice Pays `receiver` what it is owed, as far as slashed tokens are there. Callable by anyone.
+    /// @return amount Token wei.
+    function claimBounty(address receiver) external returns (uint256 amount);
+
+    /// @notice Token wei of bounties owed to an account: for stake that had left before its sequencer's first slash.
+    function bountyOf(address receiver) external view returns (uint256);
+    /// @notice The sum of them, which `burn` keeps.
+    function totalBounties() external view returns (uint256);
 
     /// @notice Whether the sequencer was slashed for `epoch`.
     function isPunished(uint64 id, uint64 epoch) external view returns (bool);

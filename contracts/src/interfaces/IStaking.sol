@@ -157,6 +157,8 @@ interface IStaking {
     error Staking_SameSequencer(uint64 id);
     /// @notice The delegation to `id` holds stake that was switched there less than the unbonding time ago.
     error Staking_SwitchedRecently(uint64 id, uint64 readyAt, uint256 nowAt);
+    /// @notice Stake that was switched to `id` owes more for slashes than the delegation holds: its exits from there pay it (token wei).
+    error Staking_SwitchOwes(uint64 id, uint256 owed);
     /// @notice No sequencer has this id.
     error Staking_UnknownSequencer(uint64 id);
     /// @notice The self-stake would be below the minimum.
@@ -177,6 +179,10 @@ interface IStaking {
     error Staking_CommissionRisesTooFast(uint256 rise, uint256 maximumRise, uint256 nextRiseAt);
     /// @notice No unpaid exit has this id.
     error Staking_UnknownExit(uint64 exitId);
+    /// @notice The stake entered in too many periods to leave at once: `possible` token wei may.
+    error Staking_TooManyLots(uint256 lots, uint256 maximum, uint256 possible);
+    /// @notice Slashed tokens cannot be sent there.
+    error Staking_BadReceiver(address receiver);
     /// @notice The unbonding time has not passed.
     error Staking_ExitNotReady(uint64 readyAt, uint256 nowAt);
     /// @notice The token moved another amount than asked for.
@@ -235,12 +241,20 @@ interface IStaking {
 
     /// @notice Slashes what was bonded in `snapshot`: bonded stake now, exits and switched stake when they move on. Later stake keeps its worth.
     /// Only the Slasher, which punishes every offence once; within the unbonding time after the snapshot was taken.
+    /// Where later stake is to be spared and what is reached is less than a hundredth of the bonded stake, only exits and switched stake pay.
     /// @dev Costs the same for any number of delegators, and 2,100 gas for each period since the snapshot.
     /// @param bps Share of it to take, in basis points, rounded up.
     /// @return amount Token wei taken from bonded stake.
     function slash(uint64 id, uint64 snapshot, uint16 bps) external returns (uint128 amount);
 
+    /// @notice Gives a position what the next slashes since its last change spared of it, `most` of them at a time. Callable by anyone; every
+    /// change of a position does it for all, which many slashes could make too dear for one transaction.
+    /// @param account Whose position; the zero account for the self-stake.
+    /// @return left How many slashes are to be noted still.
+    function noteSlashes(uint64 id, address account, uint256 most) external returns (uint256 left);
+
     /// @notice Takes slashed tokens out, to reward a reporter or to burn. Only the Slasher.
+    /// @param receiver Not this contract.
     /// @param amount Token wei, at most `totalSlashed()`.
     function releaseSlashed(address receiver, uint256 amount) external;
 

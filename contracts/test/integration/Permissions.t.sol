@@ -260,10 +260,61 @@ contract PermissionsTest is World {
         governance.grantRole(1, guardian, 0);
     }
 
-    function test_the_delay_has_bounds() public {
-        vm.expectRevert(abi.encodeWithSelector(Governance.Governance_DelayOutOfBounds.selector, 59, 60, 90 days));
-        new Governance(address(parameters), governor, guardian, 59);
-        vm.expectRevert(abi.encodeWithSelector(Governance.Governance_DelayOutOfBounds.selector, 90 days + 1, 60, 90 days));
+    /// M5: penalties and bounds of the day of the report never surprise who could have left.
+    function test_M5_the_delay_is_no_less_than_the_unbonding_time() public {
+        vm.expectRevert(abi.encodeWithSelector(Governance.Governance_DelayOutOfBounds.selector, 239, 240, 90 days));
+        new Governance(address(parameters), governor, guardian, 239);
+        vm.expectRevert(abi.encodeWithSelector(Governance.Governance_DelayOutOfBounds.selector, 90 days + 1, 240, 90 days));
         new Governance(address(parameters), governor, guardian, 90 days + 1);
+        assertEq(new Governance(address(parameters), governor, guardian, 240).leastDelay(), 240);
+    }
+
+    function _afterTheDelay(address target, bytes memory call, bytes memory reason) private {
+        vm.startPrank(governor);
+        governance.schedule(target, call, 0);
+        _advance(DELAY);
+        if (reason.length != 0) vm.expectRevert(reason);
+        governance.execute(target, call);
+        vm.stopPrank();
+    }
+
+    /// M5: no change of roles or wiring lets a later change come without the delay.
+    function test_M5_nothing_the_governor_does_shortens_the_delay() public {
+        address self = address(governance);
+        bytes memory call = abi.encodeCall(governance.grantRole, (0, governor, DELAY - 1));
+        _afterTheDelay(self, call, abi.encodeWithSelector(Governance.Governance_DelayOutOfBounds.selector, DELAY - 1, DELAY, 90 days));
+        call = abi.encodeCall(governance.grantRole, (0, address(1), 0));
+        _afterTheDelay(self, call, abi.encodeWithSelector(Governance.Governance_DelayOutOfBounds.selector, 0, DELAY, 90 days));
+        call = abi.encodeCall(governance.grantRole, (0, address(1), DELAY));
+        _afterTheDelay(self, call, "");
+        (bool member,) = governance.hasRole(0, address(1));
+        assertTrue(member, "another governor, with the delay");
+        bytes memory fixedForEver = abi.encodeWithSelector(Governance.Governance_Fixed.selector, address(parameters));
+        vm.startPrank(governor);
+        vm.expectRevert(fixedForEver);
+        governance.updateAuthority(address(parameters), governor);
+        vm.expectRevert(fixedForEver);
+        governance.setTargetClosed(address(parameters), true);
+        bytes4[] memory selectors = new bytes4[](1);
+        selectors[0] = IParameters.setMoney.selector;
+        vm.expectRevert(fixedForEver);
+        governance.setTargetFunctionRole(address(parameters), selectors, 1);
+        vm.stopPrank();
+    }
+
+    /// M5: a minimum that no member reaches would empty the set and stop the chain.
+    function test_M5_the_minimum_rises_to_twice_the_first_at_most() public {
+        IParameters.Stakes memory stakes = parameters.stakes();
+        assertEq(parameters.minStakeCeiling(), 40_000e18);
+        stakes.minStake = 40_001e18;
+        _afterTheDelay(
+            address(parameters),
+            abi.encodeCall(parameters.setStakes, (stakes)),
+            abi.encodeWithSelector(IParameters.Parameters_OutOfBounds.selector, "minStake", 40_001e18, 1e18, 40_000e18)
+        );
+        stakes.minStake = 40_000e18;
+        _afterTheDelay(address(parameters), abi.encodeCall(parameters.setStakes, (stakes)), "");
+        _snapshot();
+        assertEq(pool.active().length, 4);
     }
 }

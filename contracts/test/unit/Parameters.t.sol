@@ -73,8 +73,8 @@ contract ParametersTest is World {
         _bounds(21, 1, 64, 1); // maxMembers
         _bounds(22, 239, 20480, 1); // unbonding
         _bounds(23, 113, 210, 1); // certificateLife
-        _bounds(24, 100000000000000000000, 100000000000000000000000, 1000000000000000); // minStake
-        _bounds(25, 20000000000000000000000, 10000000000000000000000000, 1000000000000000); // maxStake
+        _bounds(24, 5000000000000000000000, 100000000000000000000000, 1000000000000000); // minStake
+        _bounds(25, 20000000000000000000000, 400000000000000000000000, 1000000000000000); // maxStake
         _bounds(26, 0, 1000, 1); // treasuryBps
         _bounds(27, 0, 10000, 1); // producersBps
         _bounds(28, 0, 1000000000000, 1); // tipCap
@@ -84,6 +84,23 @@ contract ParametersTest is World {
         _bounds(32, 500, 5000, 1); // repeatedBps
         _bounds(33, 100, 1000, 1); // bountyBps
         _bounds(34, 1, 2592000, 1); // jailTime
+    }
+
+    /// H1: a sequencer of the least self-stake and the most delegations loses more by an offence than its owner's own report pays.
+    function test_H1_the_least_self_stake_loses_more_than_the_bounty() public {
+        IParameters.Values memory v = _values();
+        (v.stakes.minStake, v.stakes.maxStake, v.penalties.bountyBps) = (20_000e18, 200_000e18, 1_000);
+        _set(v);
+        v.penalties.bountyBps = 999;
+        v.stakes.minStake = 19_980e18;
+        _set(v);
+        v.penalties.bountyBps = 1_000;
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IParameters.Parameters_OutOfBounds.selector, "bountyBps x maxStake", 1_000 * 200_000e18, 0, 19_980e18 * 10_000
+            )
+        );
+        _set(v);
     }
 
     function test_stakes_are_counted_in_thousandths_of_a_token() public {

@@ -406,6 +406,49 @@ contract RecoveryTest is Evidence {
         assertEq(inbox.setOf(1, 1), 1);
     }
 
+    /// M1: after a recovery inside an epoch the leaders are those of the set that posts, and its members are no newcomers.
+    function test_M1_leaders_and_churn_are_of_the_set_that_serves() public {
+        _stall();
+        _allReady(3);
+        (IRecovery.Finalization memory f, bytes memory header) = _final(0, 57, 15, 0);
+        recovery.proveFinal(f, header);
+        _advance(15);
+        recovery.close();
+        for (uint64 term = 1; term <= 8; ++term) {
+            (, uint64 actual) = pool.leaderAt(0, term);
+            (, uint64 expected) = pool.leaderOf(1, 0, term);
+            assertEq(actual, expected);
+        }
+        (uint256 newcomers,) = pool.churn();
+        assertEq(newcomers, 0);
+        _advance(3);
+        _ready(4);
+        assertEq(pool.active().length, 4);
+    }
+
+    /// M2: a recovery with nothing missing cuts its epoch: windows with that epoch judge by the others.
+    function test_M2_absence_is_judged_across_a_cut_epoch() public {
+        _stall();
+        _allReady(4);
+        _advance(15);
+        recovery.close();
+        _advance(3);
+        _prepareTo(250);
+        bytes[] memory performance = new bytes[](2);
+        uint64 id = pool.snapshot(1).members[0].id;
+        uint32 drawn;
+        for (uint64 term = 1; term <= 8; ++term) {
+            (, uint64 leader) = pool.leaderOf(1, 1, term);
+            if (leader == id) ++drawn;
+        }
+        performance[1] = bytes.concat(bytes8(uint64(drawn)), new bytes(24));
+        (next.closing, next.performance, next.nextSnapshot) = (true, keccak256(performance[1]), 1);
+        _post(15, performance[1]);
+        if (drawn < 3) vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_NotAbsent.selector, id, drawn, drawn));
+        slashing.jailAbsent(id, 1, performance);
+        assertEq(pool.entry(id).status == ISequencerPool.Status.Jailed, drawn >= 3);
+    }
+
     /// C29: a limit lowered meanwhile does not stand in the way.
     function test_more_members_than_the_limit_may_recover() public {
         IParameters.Stakes memory stakes = parameters.stakes();

@@ -214,8 +214,49 @@ contract SlasherTest is Evidence {
         assertEq(slashed, 0, "nothing is bonded any more");
         assertEq(staking.exits(exitId).amount, STAKE * 95 / 100, "the exit pays");
         skip(241);
+        assertEq(slashing.claimBounty(receiver), 0, "nothing is there yet");
         staking.finishExit(exitId);
-        assertEq(slashing.burn(), STAKE * 5 / 100);
+        assertEq(slashing.burn(), uint256(STAKE) * 5 / 100 * 95 / 100);
+    }
+
+    /// M3: who reports an offender that has left is paid when its exit pays, and nobody can burn the bounty before.
+    function test_M3_a_bounty_is_owed_for_stake_that_has_left() public {
+        vm.prank(owner(1));
+        staking.requestSelfExit(1, STAKE * 3 / 4);
+        uint256 whole = uint256(STAKE) * 5 / 100 * 5 / 100;
+        uint256 now_ = whole / 4;
+        bytes memory key = keysOf(1).blsKey;
+        ISlasher.Contradiction memory votes = _votes(1, ISlasher.Kind.Finalize, 0);
+        vm.expectEmit(address(slashing));
+        emit ISlasher.BountyOwed(receiver, 1, 0, whole - now_);
+        (, uint128 bounty) = slashing.slashVotes(key, votes, receiver);
+        assertEq(bounty, now_);
+        assertEq(slashing.bountyOf(receiver), whole - now_);
+        assertEq(slashing.totalBounties(), whole - now_);
+        uint256 there = staking.totalSlashed();
+        assertEq(slashing.burn(), there - (whole - now_), "what is owed is kept");
+        vm.expectEmit(address(slashing));
+        emit ISlasher.BountyPaid(receiver, whole - now_);
+        assertEq(slashing.claimBounty(receiver), whole - now_);
+        assertEq(token.balanceOf(receiver), whole);
+        assertEq(slashing.claimBounty(receiver), 0, "once");
+        assertEq(slashing.totalBounties(), 0);
+        skip(241);
+        staking.finishExit(1);
+        assertEq(slashing.burn(), uint256(STAKE) * 3 / 4 * 5 / 100);
+    }
+
+    /// M3: of later slashes only what they bring in at once: the parts of many could exceed what there is.
+    function test_M3_only_the_first_slash_owes_a_bounty() public {
+        _advance(3);
+        _closeEpoch(0, _evenly(4), 15);
+        vm.prank(owner(1));
+        staking.requestSelfExit(1, STAKE);
+        slashing.slashVotes(keysOf(1).blsKey, _votes(1, ISlasher.Kind.Finalize, 0), receiver);
+        uint256 owed = slashing.totalBounties();
+        assertEq(owed, uint256(STAKE) * 25 / 10_000);
+        slashing.slashVotes(keysOf(1).blsKey, _votes(1, ISlasher.Kind.Finalize, 1), receiver);
+        assertEq(slashing.totalBounties(), owed);
     }
 
     /// H1: an owner that took its stake out and left the set cannot have its delegators slashed for later epochs, for the bounty.
@@ -391,13 +432,14 @@ contract SlasherTest is Evidence {
     /// @dev The same, but at most `most` terms missed in all, as certified.
     function _epochsMissing(uint256 count, uint32 most) private returns (uint64 id, bytes[] memory performance) {
         performance = new bytes[](count);
+        uint64 first = inbox.runningEpoch();
         id = pool.snapshot(0).members[0].id;
         for (uint256 e = 0; e < count; ++e) {
             _advance(1);
             _prepareClosing();
             uint32 drawn;
             for (uint64 term = 1; term <= 8; ++term) {
-                (uint256 member,) = pool.leaderOf(0, uint64(e), term);
+                (uint256 member,) = pool.leaderOf(0, first + uint64(e), term);
                 if (member == 0 && most > 0) (drawn, most) = (drawn + 1, most - 1);
             }
             performance[e] =
@@ -428,6 +470,50 @@ contract SlasherTest is Evidence {
         slashing.jailAbsent(other, 3, performance);
         vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_NotAbsent.selector, 99, 0, 0));
         slashing.jailAbsent(99, 3, performance);
+    }
+
+    /// L1: as long as no snapshot was taken since, the jailed one is drawn in vain: that is one absence.
+    function test_L1_nobody_is_jailed_again_for_what_follows_from_the_first_time() public {
+        (uint64 id, bytes[] memory performance) = _epochsWithout(4);
+        slashing.jailAbsent(id, 3, performance);
+        (, performance) = _epochsWithout(4);
+        vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_NotAbsent.selector, id, 0, 0));
+        slashing.jailAbsent(id, 7, performance);
+    }
+
+    /// L2: terms of a few views each, without end, make no window that is too dear to judge.
+    function test_L2_an_epoch_of_very_many_terms_judges_nobody() public {
+        uint64 id = pool.snapshot(0).members[0].id;
+        bytes[] memory performance = new bytes[](2);
+        for (uint64 e = 0; e < 2; ++e) {
+            _advance(1);
+            _prepareClosing();
+            next.lastView = (e == 0 ? 2_048 : 2_049) * 30;
+            performance[e] = bytes.concat(bytes8(uint64(1_000)), new bytes(24));
+            next.performance = keccak256(performance[e]);
+            _post(15, performance[e]);
+        }
+        uint256 drawn;
+        for (uint64 term = 1; term <= 2_048; ++term) {
+            (uint256 member,) = pool.leaderOf(0, 0, term);
+            if (member == 0) ++drawn;
+        }
+        vm.expectEmit(true, true, false, false, address(slashing));
+        emit ISlasher.Absent(id, 1, 1_000, drawn, 0);
+        uint256 gas = gasleft();
+        slashing.jailAbsent(id, 1, performance);
+        assertLt(gas - gasleft(), 2_000_000);
+    }
+
+    /// L5: a short term does not end a long one.
+    function test_L5_the_longer_jail_term_counts() public {
+        vm.startPrank(address(slashing));
+        pool.jail(1, uint64(vm.getBlockTimestamp()) + 100);
+        vm.expectEmit(address(pool));
+        emit ISequencerPool.Jailed(1, uint64(vm.getBlockTimestamp()) + 100);
+        pool.jail(1, uint64(vm.getBlockTimestamp()) + 60);
+        vm.stopPrank();
+        assertEq(pool.entry(1).jailedUntil, vm.getBlockTimestamp() + 100);
     }
 
     function test_two_missed_terms_are_forgiven_and_so_is_a_half() public {
@@ -474,7 +560,7 @@ contract SlasherTest is Evidence {
         slashing.jailAbsent(id, 4, performance);
         vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_WrongEpoch.selector, 1, 2, 3));
         slashing.jailAbsent(id, 1, performance);
-        vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_DifferentContext.selector, "epochs", 4, 3));
+        vm.expectRevert(abi.encodeWithSelector(ISlasher.Slasher_WrongLength.selector, 4, 3));
         slashing.jailAbsent(id, 2, performance);
         bytes32 right = keccak256(performance[1]);
         performance[1][7] = bytes1(uint8(performance[1][7]) + 1);
@@ -510,6 +596,13 @@ contract SlasherTest is Evidence {
         vm.expectEmit(address(pool));
         emit ISequencerPool.DowntimeDeclared(1, 2, 26);
         pool.declareDowntime(1, 2, 26);
+        // L6: as announced it stays, until it is over.
+        vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_DowntimeDeclared.selector, 26, 0));
+        pool.declareDowntime(1, 170, 171);
+        vm.mockCall(address(inbox), abi.encodeCall(inbox.runningEpoch, ()), abi.encode(25));
+        vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_DowntimeDeclared.selector, 26, 25));
+        pool.declareDowntime(1, 170, 171);
+        vm.mockCall(address(inbox), abi.encodeCall(inbox.runningEpoch, ()), abi.encode(26));
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_DowntimeOutOfBounds.selector, 169, 170, 170, 24));
         pool.declareDowntime(1, 169, 170);
         pool.declareDowntime(1, 170, 171);
