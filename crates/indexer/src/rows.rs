@@ -68,6 +68,9 @@ tables! {
         l1_block Int, log_index Int, sequencer Int, epoch Int, missed Numeric, drawn Numeric, jailed_until Time,
     }
     BURNS = burns by l1_block { l1_block Int, log_index Int, amount Numeric }
+    BOUNTY_STEPS = bounty_steps by l1_block {
+        l1_block Int, log_index Int, step Text, receiver Bytes, sequencer Int, epoch Int, amount Numeric,
+    }
     PROFILES = profiles by l1_block {
         l1_block Int, log_index Int, sequencer Int, owner Bytes, name Text, url Text, logo_hash Bytes,
     }

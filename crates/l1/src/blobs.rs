@@ -7,9 +7,10 @@
 //! ```
 
 use alloy::{
-    eips::eip4844::{BYTES_PER_BLOB, Blob, env_settings::EnvKzgSettings, kzg_to_versioned_hash},
+    eips::eip4844::{BYTES_PER_BLOB, Blob},
     primitives::{B256, Bytes},
 };
+use baton_batch::{in_background, versioned_hash};
 use futures::StreamExt;
 use reqwest::{Client, StatusCode};
 use serde::Deserialize;
@@ -229,14 +230,7 @@ async fn verified(candidates: Vec<Bytes>, wanted: &[B256]) -> Vec<(B256, Box<Blo
         let wanted = blobs.filter(|(hash, _)| wanted.contains(hash));
         wanted.filter_map(|(hash, bytes)| Some((hash, Box::new(Blob::try_from(bytes.as_ref()).ok()?)))).collect()
     };
-    tokio::task::spawn_blocking(check).await.unwrap_or_default()
-}
-
-/// The versioned hash of a blob; `None` if the bytes are no valid blob. Takes some tens of milliseconds.
-pub fn versioned_hash(blob: &[u8]) -> Option<B256> {
-    let blob = c_kzg::Blob::from_bytes(blob).ok()?;
-    let commitment = EnvKzgSettings::Default.get().blob_to_kzg_commitment(&blob).ok()?;
-    Some(kzg_to_versioned_hash(commitment.to_bytes().as_slice()))
+    in_background(check).await.unwrap_or_default()
 }
 
 fn host(url: &Url) -> String {

@@ -15,7 +15,7 @@ mod view;
 mod watcher;
 
 pub use blob_schedule::BlobSchedule;
-pub use blobs::{BlobConfig, BlobError, BlobSource, versioned_hash};
+pub use blobs::{BlobConfig, BlobError, BlobSource};
 pub use config::{Config, EndpointsConfig, Start};
 pub use endpoint::Endpoints;
 pub use error::{Class, Error};

@@ -11,9 +11,8 @@ use alloy::{
     rpc::types::TransactionRequest,
     signers::local::PrivateKeySigner,
 };
-use baton_l1::{
-    BlobConfig, BlobError, BlobSource, TxConfig, TxManager, TxOutcome, TxRequest, TxSender, versioned_hash,
-};
+use baton_batch::versioned_hash;
+use baton_l1::{BlobConfig, BlobError, BlobSource, TxConfig, TxManager, TxOutcome, TxRequest, TxSender};
 use serde_json::json;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;

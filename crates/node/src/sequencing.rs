@@ -5,7 +5,7 @@ use crate::{
     ledger::{Ledger, LedgerError},
     source::Source,
 };
-use alloy::primitives::B256;
+use alloy::primitives::{Address, B256};
 use baton_batch::MAX_BLOCK_DATA;
 use baton_consensus::{Chain, ChainError, ProposeContext, VerifyContext};
 use baton_derive::{Attributes, Context, Position, Verdict, attributes, base_fee, check_block, choose};
@@ -240,6 +240,14 @@ impl Chain for Sequencing {
                 }
             }
         }
+    }
+
+    fn executed_block(&self, hash: B256) -> Option<Arc<RecoveredBlock>> {
+        self.ledger.engine.unfinalized(&hash).map(|executed| Arc::clone(&executed.block))
+    }
+
+    fn known_senders(&self, transactions: &[B256]) -> Vec<Option<Address>> {
+        self.ledger.pool.senders(transactions)
     }
 
     async fn finalized(&self, block: FinalBlock) -> Result<(), ChainError> {

@@ -57,6 +57,8 @@ struct Shared {
     state: Box<dyn State>,
     waiting: Mutex<Waiting>,
     journal: Option<Mutex<Journal>>,
+    /// Recovers senders. Not the global pool, which hashes the state and whose short work would wait behind long batches here.
+    recovery: rayon::ThreadPool,
     ready: watch::Sender<usize>,
     pending: broadcast::Sender<B256>,
 }
@@ -102,8 +104,10 @@ impl Pool {
             Some(path) => Journal::open(path).map(|(journal, records)| (Some(Mutex::new(journal)), records))?,
             None => (None, Vec::new()),
         };
+        let recovery = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("recovery-{i}")).build();
         let shared = Shared {
             config,
+            recovery: recovery.map_err(io::Error::other)?,
             state: Box::new(state),
             waiting: Mutex::default(),
             journal,
@@ -196,10 +200,7 @@ impl Pool {
     /// # Errors
     /// Why it is not taken.
     pub fn admit(&self, raw: &[u8]) -> Result<B256, Refusal> {
-        let transaction = validate::decode(&self.shared.config, raw)?;
-        if self.contains(&transaction.hash) {
-            return Err(Refusal::AlreadyKnown);
-        }
+        let transaction = validate::decode(&self.shared.config, raw, &|hash, tip| self.glance(hash, tip))?;
         let account =
             self.shared.state.account(transaction.sender).map_err(|error| Refusal::State(error.to_string()))?;
         validate::payable(&transaction, &account)?;
@@ -218,7 +219,8 @@ impl Pool {
 
     /// As [`Self::admit`], several on all cores. A sender's transactions are taken in the given order.
     pub fn admit_all(&self, raw: &[Bytes]) -> Vec<Result<B256, Refusal>> {
-        let decoded: Vec<_> = raw.par_iter().map(|raw| validate::decode(&self.shared.config, raw)).collect();
+        let decode = |raw: &Bytes| validate::decode(&self.shared.config, raw, &|hash, tip| self.glance(hash, tip));
+        let decoded: Vec<_> = self.shared.recovery.install(|| raw.par_iter().map(decode).collect());
         let mut results = Vec::with_capacity(decoded.len());
         let mut became_ready = Vec::new();
         let mut accounts: HashMap<Address, Account> = HashMap::new();
@@ -246,6 +248,19 @@ impl Pool {
             let _ = self.shared.pending.send(hash);
         }
         results
+    }
+
+    /// Refuses what is here already, and what a full pool would not let in whoever sent it: so a flood costs no recoveries.
+    fn glance(&self, hash: &B256, tip: u128) -> Result<(), Refusal> {
+        let (config, waiting) = (&self.shared.config, self.shared.waiting.lock());
+        if waiting.by_hash.contains_key(hash) {
+            return Err(Refusal::AlreadyKnown);
+        }
+        let is_full = waiting.by_hash.len() >= config.max_transactions || waiting.bytes >= config.max_bytes;
+        match waiting.by_tip.first() {
+            Some((least, ..)) if is_full && tip <= *least => Err(Refusal::Full { least: *least }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The ready transactions by preference at this base fee, as they are now.
@@ -315,6 +330,12 @@ impl Pool {
     /// A waiting transaction.
     pub fn get(&self, hash: &B256) -> Option<Arc<PoolTransaction>> {
         self.shared.waiting.lock().by_hash.get(hash).cloned()
+    }
+
+    /// The senders of those of these transactions that wait here, one for one.
+    pub fn senders(&self, hashes: &[B256]) -> Vec<Option<Address>> {
+        let waiting = self.shared.waiting.lock();
+        hashes.iter().map(|hash| waiting.by_hash.get(hash).map(|t| t.sender)).collect()
     }
 
     /// What became of a transaction; `None` if the pool never took it, it was included, or it is long ago.

@@ -1,10 +1,11 @@
-//! The checks that need no lock. Those that need no state either run on the caller's thread, without a lock, and recover the sender once.
+//! The checks that need no lock. Those that need no state either run on the caller's thread, without a lock, and recover the sender once,
+//! last: it costs more than all others together.
 
 use crate::{Account, Config, PoolTransaction, Refusal};
 use alloy::{
     consensus::{Transaction as _, Typed2718},
     eips::{Decodable2718, Encodable2718, eip7825::MAX_TX_GAS_LIMIT_OSAKA},
-    primitives::U256,
+    primitives::{B256, U256},
 };
 use baton_primitives::Transaction;
 use revm::{
@@ -24,8 +25,11 @@ pub(crate) fn payable(transaction: &PoolTransaction, account: &Account) -> Resul
     Ok(())
 }
 
+/// What the pool can say of a transaction by its hash and its tip cap alone, before the sender is recovered.
+pub(crate) type Glance<'a> = &'a (dyn Fn(&B256, u128) -> Result<(), Refusal> + Sync);
+
 /// Decodes EIP-2718 bytes and checks everything that needs no state.
-pub(crate) fn decode(config: &Config, raw: &[u8]) -> Result<PoolTransaction, Refusal> {
+pub(crate) fn decode(config: &Config, raw: &[u8], glance: Glance<'_>) -> Result<PoolTransaction, Refusal> {
     if raw.len() > config.max_transaction_bytes {
         return Err(Refusal::Size { size: raw.len(), limit: config.max_transaction_bytes });
     }
@@ -39,18 +43,14 @@ pub(crate) fn decode(config: &Config, raw: &[u8]) -> Result<PoolTransaction, Ref
     if !rest.is_empty() {
         return Err(Refusal::Decode(format!("{} bytes follow the transaction", rest.len())));
     }
-    check(config, transaction)
+    check(config, transaction, glance)
 }
 
 /// Checks a decoded transaction.
-pub(crate) fn check(config: &Config, transaction: Transaction) -> Result<PoolTransaction, Refusal> {
-    let recovered = match &transaction {
-        Transaction::Legacy(t) => t.recover_signer(),
-        Transaction::Eip2930(t) => t.recover_signer(),
-        Transaction::Eip1559(t) => t.recover_signer(),
-        Transaction::Eip7702(t) => t.recover_signer(),
-        Transaction::Deposit(_) | Transaction::PostExec(_) => return Err(Refusal::Type(transaction.ty())),
-    };
+fn check(config: &Config, transaction: Transaction, glance: Glance<'_>) -> Result<PoolTransaction, Refusal> {
+    if matches!(transaction, Transaction::Deposit(_) | Transaction::PostExec(_)) {
+        return Err(Refusal::Type(transaction.ty()));
+    }
     let chain = transaction.chain_id().ok_or(Refusal::Unprotected)?;
     if chain != config.chain_id {
         return Err(Refusal::ChainId { have: chain, want: config.chain_id });
@@ -70,11 +70,19 @@ pub(crate) fn check(config: &Config, transaction: Transaction) -> Result<PoolTra
     if transaction.is_eip7702() && transaction.authorization_list().is_none_or(<[_]>::is_empty) {
         return Err(Refusal::Authorizations);
     }
-    let sender = recovered.map_err(|_| Refusal::Sender)?;
+    let (hash, nonce) = (transaction.tx_hash(), transaction.nonce());
+    glance(&hash, tip.unwrap_or(fee))?;
+    let sender = match &transaction {
+        Transaction::Legacy(t) => t.recover_signer(),
+        Transaction::Eip2930(t) => t.recover_signer(),
+        Transaction::Eip1559(t) => t.recover_signer(),
+        Transaction::Eip7702(t) => t.recover_signer(),
+        Transaction::Deposit(_) | Transaction::PostExec(_) => return Err(Refusal::Type(transaction.ty())),
+    };
+    let sender = sender.map_err(|_| Refusal::Sender)?;
     // 2^64 gas times 2^128 wei per gas fits 192 bits; only the value can overflow, and no account can pay that.
     let gas_cost = U256::from(transaction.gas_limit()).saturating_mul(U256::from(fee));
     let cost = gas_cost.saturating_add(transaction.value());
-    let (hash, nonce) = (transaction.tx_hash(), transaction.nonce());
     Ok(PoolTransaction { transaction: Arc::new(transaction), hash, sender, nonce, size, cost })
 }
 

@@ -24,6 +24,7 @@ use alloy::{
     primitives::{B256, Bytes, keccak256},
     sol_types::SolCall,
 };
+use baton_batch::in_background;
 use baton_bindings::contracts::{IBatchInbox, inbox::BatchInbox::postCall};
 use baton_primitives::{BatchIndex, IdentityKey, batch_message};
 use std::{
@@ -539,5 +540,5 @@ fn post_call(built: &Built, certificate: &Certificate) -> Bytes {
 async fn blocking(
     work: impl FnOnce() -> Result<Encoding, EncodingError> + Send + 'static,
 ) -> Result<Encoding, EncodingError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(EncodingError::Unavailable))
+    in_background(work).await.unwrap_or(Err(EncodingError::Unavailable))
 }

@@ -2,10 +2,10 @@
 
 use crate::message::MAX_DATA;
 use alloy::{
-    eips::eip4844::{Blob, env_settings::EnvKzgSettings, kzg_to_versioned_hash},
+    eips::eip4844::Blob,
     primitives::{B256, Bytes},
 };
-use baton_batch::{BlockInput, decode, encode, pack_blobs};
+use baton_batch::{BlockInput, decode, encode, pack_blobs, versioned_hash};
 use baton_primitives::data_hash_blobs;
 
 /// Data and the blobs that carry it.
@@ -53,16 +53,10 @@ pub(crate) fn check(data: Bytes, inputs: &[BlockInput], l2_chain_id: u64) -> Res
 
 fn carry(data: Bytes) -> Result<Encoding, EncodingError> {
     let blobs = pack_blobs(&data).map_err(|_| EncodingError::TooLong(data.len()))?;
-    let hashed: Option<Vec<_>> = blobs.into_iter().map(|blob| Some((versioned_hash(&blob)?, blob))).collect();
+    let hashed: Option<Vec<_>> = blobs.into_iter().map(|blob| Some((versioned_hash(blob.as_slice())?, blob))).collect();
     let blobs = hashed.ok_or(EncodingError::Commitment)?;
     let hashes: Vec<B256> = blobs.iter().map(|(h, _)| *h).collect();
     Ok(Encoding { data, data_hash: data_hash_blobs(&hashes), blobs })
-}
-
-fn versioned_hash(blob: &Blob) -> Option<B256> {
-    let blob = c_kzg::Blob::from_bytes(blob.as_slice()).ok()?;
-    let commitment = EnvKzgSettings::Default.get().blob_to_kzg_commitment(&blob).ok()?;
-    Some(kzg_to_versioned_hash(commitment.to_bytes().as_slice()))
 }
 
 #[cfg(test)]

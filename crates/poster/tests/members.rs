@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use alloy::{
-    eips::eip4844::{Blob, env_settings::EnvKzgSettings, kzg_to_versioned_hash},
     primitives::{Address, B256, Bytes, U256},
     sol_types::SolCall,
 };
+use baton_batch::versioned_hash;
 use baton_bindings::contracts::inbox::BatchInbox::postCall;
 use baton_poster::{
     Call, Chain, Config, Duty, Error, Executed, Ledger, Network, Poster, PosterHandle, Recipients, Sent, Settlement,
@@ -165,7 +165,7 @@ impl L1 {
         let words = postCall::abi_decode_validate(&call.input).map_err(|e| e.to_string())?;
         let core = Core::from(&words.core);
         let snapshot = Arc::new(snapshot());
-        let blobs: Vec<B256> = call.blobs.iter().map(versioned_hash).collect();
+        let blobs: Vec<B256> = call.blobs.iter().filter_map(|blob| versioned_hash(blob.as_slice())).collect();
         let mut inbox = self.inbox.lock();
         let last = inbox.batches.last().map(|b| &b.core);
         let (index, previous) = last.map_or((1, B256::ZERO), |c| (c.index.get() + 1, c.hash()));
@@ -222,12 +222,6 @@ impl L1 {
         assert!(reached.is_ok(), "{} batches; refused {:?}", self.batches().len(), self.refused());
         self.batches()
     }
-}
-
-fn versioned_hash(blob: &Blob) -> B256 {
-    let blob = c_kzg::Blob::from_bytes(blob.as_slice()).unwrap();
-    let commitment = EnvKzgSettings::Default.get().blob_to_kzg_commitment(&blob).unwrap();
-    kzg_to_versioned_hash(commitment.to_bytes().as_slice())
 }
 
 impl Settlement for L1 {

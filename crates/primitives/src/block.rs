@@ -122,18 +122,34 @@ impl RecoveredBlock {
     /// # Errors
     /// If a transaction has a forbidden type or a bad signature, or the body has ommers or withdrawals.
     pub fn recover(block: Block) -> Result<Self, RecoverError> {
+        Self::recover_with(block, |hashes| vec![None; hashes.len()])
+    }
+
+    /// As [`Self::recover`], for who knows some senders already: `known` gets the hashes of all signed transactions and answers
+    /// one for one. A hash covers the signature, so it has one sender.
+    ///
+    /// # Errors
+    /// As [`Self::recover`].
+    pub fn recover_with(
+        block: Block,
+        known: impl FnOnce(&[B256]) -> Vec<Option<Address>>,
+    ) -> Result<Self, RecoverError> {
         let empty = Some(Withdrawals::default());
         if !block.body.ommers.is_empty() || block.body.withdrawals != empty {
             return Err(RecoverError::Body);
         }
+        let transactions = &block.body.transactions;
+        let hashes: Vec<B256> = transactions.par_iter().map(|transaction| transaction.tx_hash()).collect();
+        let known = known(&hashes);
         // Recovery is the largest cost of a block: spread over all cores.
         let recovered = |(index, transaction): (usize, &Transaction)| {
             if matches!(transaction, Transaction::PostExec(_)) {
                 return Err(RecoverError::Type { index, kind: 0x7d });
             }
-            sender(transaction).ok_or(RecoverError::Signature { index })
+            let known = known.get(index).copied().flatten();
+            known.or_else(|| sender(transaction)).ok_or(RecoverError::Signature { index })
         };
-        let senders = block.body.transactions.par_iter().enumerate().map(recovered).collect::<Result<_, _>>()?;
+        let senders = transactions.par_iter().enumerate().map(recovered).collect::<Result<_, _>>()?;
         Ok(Self { hash: block.header.hash_slow(), block, senders })
     }
 
@@ -141,12 +157,23 @@ impl RecoveredBlock {
     ///
     /// # Errors
     /// As [`Self::recover`], or if the bytes are not exactly one block.
-    pub fn decode(mut bytes: &[u8]) -> Result<Self, RecoverError> {
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecoverError> {
+        Self::decode_with(bytes, |hashes| vec![None; hashes.len()])
+    }
+
+    /// As [`Self::decode`], with senders that are known already: see [`Self::recover_with`].
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn decode_with(
+        mut bytes: &[u8],
+        known: impl FnOnce(&[B256]) -> Vec<Option<Address>>,
+    ) -> Result<Self, RecoverError> {
         let block = Block::decode(&mut bytes).map_err(|e| RecoverError::Rlp(e.to_string()))?;
         if !bytes.is_empty() {
             return Err(RecoverError::Rlp(format!("{} bytes follow the block", bytes.len())));
         }
-        Self::recover(block)
+        Self::recover_with(block, known)
     }
 
     /// The block as RLP, the form of wire and storage.
@@ -242,6 +269,10 @@ pub struct FinalBlock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloy::{
+        consensus::{SignableTransaction, TxLegacy},
+        primitives::{Signature, U256},
+    };
 
     #[test]
     fn extra_data_round_trips_and_refuses_other_forms() {
@@ -253,6 +284,25 @@ mod tests {
         bytes[24] = 0xe8;
         bytes[23] = 3;
         assert_eq!(ExtraData::from_bytes(&bytes), Err(ExtraDataError::Millis(1000)));
+    }
+
+    #[test]
+    fn senders_that_are_known_are_not_recovered_again() {
+        let transfer = TxLegacy { gas_limit: 21_000, ..TxLegacy::default() };
+        let signed = |v: u8| {
+            Transaction::from(transfer.clone().into_signed(Signature::new(U256::from(v), U256::from(1), false)))
+        };
+        let body = block_body(vec![signed(1), signed(2)]);
+        let block = Block { header: Header::default(), body };
+        let known = Address::repeat_byte(9);
+        let second = block.body.transactions[1].tx_hash();
+        let recovered = RecoveredBlock::recover_with(block.clone(), |hashes| {
+            hashes.iter().map(|hash| (*hash == second).then_some(known)).collect()
+        });
+        let alone = RecoveredBlock::recover(block).unwrap();
+        let senders = recovered.unwrap().senders().to_vec();
+        assert_eq!(senders, [alone.senders()[0], known]);
+        assert_ne!(alone.senders()[1], known);
     }
 
     #[test]

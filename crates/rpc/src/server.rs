@@ -199,13 +199,17 @@ async fn connection<B: Backend>(socket: TcpStream, place: Place, router: Router,
     let service = service_fn(|mut request: Request<Incoming>| {
         let allowed = host_allowed(&config.hosts, request.headers());
         request.extensions_mut().insert(place.clone());
-        let router = router.clone();
+        let (router, app) = (router.clone(), app.clone());
         async move {
             if !allowed {
                 let text = "invalid host specified: add it to the allowed hosts\n";
                 return Ok((StatusCode::FORBIDDEN, text).into_response());
             }
-            router.oneshot(request.map(Body::new)).await as Result<Response, Infallible>
+            let request = request.map(Body::new);
+            if is_plain_call(&request) {
+                return Ok(over_http::post(State(app), request).await);
+            }
+            router.oneshot(request).await as Result<Response, Infallible>
         }
     });
     let io = TokioIo::new(Stream::new(socket, config.write_timeout));
@@ -247,6 +251,16 @@ async fn refuse(mut socket: TcpStream, limit: usize) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a request wants nothing that the router adds: neither another path, nor CORS for a page, nor compression. Most calls
+/// are such, and pass it by.
+fn is_plain_call<T>(request: &Request<T>) -> bool {
+    let headers = request.headers();
+    request.method() == Method::POST
+        && request.uri().path() == "/"
+        && !headers.contains_key(header::ORIGIN)
+        && !headers.contains_key(header::ACCEPT_ENCODING)
 }
 
 /// Whether a request may name this host. IP addresses cannot be rebound by DNS.

@@ -115,7 +115,12 @@ async fn measure(v: &Bench, target: Target, dir: &Path) -> Result<Vec<Row>> {
         Target::One => 1,
         Target::Four => 4,
     };
-    let plan = ClusterPlan { sequencers: nodes, log_filter: "warn".into(), ..ClusterPlan::new(dir) };
+    let mut plan = ClusterPlan { sequencers: nodes, log_filter: "warn".into(), ..ClusterPlan::new(dir) };
+    // What is sequenced here at full speed takes L1 longer to carry: no limit is to stop it in the middle of a measurement.
+    plan.parameters.unposted_limit = 1_800;
+    plan.parameters.stall_time = 3_600;
+    plan.parameters.certificate_life = 6_000;
+    plan.parameters.unbonding = 7_200;
     let cluster = Cluster::start(plan, |line| tracing::debug!("{line}")).await?;
     let entry = &cluster.nodes[0].plan;
     let (http, ws) = (entry.http(), entry.ws());

@@ -136,6 +136,14 @@ impl Chain for SmallChain {
         true
     }
 
+    fn executed_block(&self, _: B256) -> Option<Arc<RecoveredBlock>> {
+        None
+    }
+
+    fn known_senders(&self, transactions: &[B256]) -> Vec<Option<Address>> {
+        vec![None; transactions.len()]
+    }
+
     async fn finalized(&self, block: FinalBlock) -> Result<(), ChainError> {
         let block = block.block;
         let mut blocks = self.blocks.lock();

@@ -370,6 +370,16 @@ fn slasher(key: Key, event: Slasher::SlasherEvents, rows: &mut Rows) -> Result<&
             rows.push(&ABSENCES, [block, index, id, epoch, e.missed.into(), e.drawn.into(), until]);
             "Absent"
         }
+        E::BountyOwed(e) => {
+            let (id, epoch) = (Cell::int(e.sequencer)?, Cell::int(e.epoch)?);
+            rows.push(&BOUNTY_STEPS, [block, index, "owed".into(), e.receiver.into(), id, epoch, e.amount.into()]);
+            "BountyOwed"
+        }
+        E::BountyPaid(e) => {
+            let (receiver, none) = (e.receiver.into(), || Cell::Null);
+            rows.push(&BOUNTY_STEPS, [block, index, "paid".into(), receiver, none(), none(), e.amount.into()]);
+            "BountyPaid"
+        }
         E::Burnt(e) => {
             rows.push(&BURNS, [block, index, e.amount.into()]);
             "Burnt"

@@ -18,6 +18,7 @@ use alloy::{
     rpc::types::{TransactionReceipt, TransactionRequest},
     signers::{SignerSync, local::PrivateKeySigner},
 };
+use baton_batch::in_background;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
@@ -396,11 +397,11 @@ async fn prepare(request: TxRequest) -> Result<Prepared, TxError> {
         return Ok(Prepared { request, sidecar: None, hashes: Vec::new() });
     }
     let blobs: Vec<Blob> = request.blobs.clone();
-    let built = tokio::task::spawn_blocking(move || BlobTransactionSidecarEip7594::try_from_blobs(blobs)).await;
+    let built = in_background(move || BlobTransactionSidecarEip7594::try_from_blobs(blobs)).await;
     let sidecar = match built {
-        Ok(Ok(sidecar)) => sidecar,
-        Ok(Err(error)) => return Err(TxError::Blobs(error.to_string())),
-        Err(_) => return Err(TxError::Stopped),
+        Some(Ok(sidecar)) => sidecar,
+        Some(Err(error)) => return Err(TxError::Blobs(error.to_string())),
+        None => return Err(TxError::Stopped),
     };
     let hashes = sidecar.versioned_hashes().collect();
     Ok(Prepared { request, sidecar: Some(sidecar), hashes })

@@ -226,6 +226,7 @@ fn a_full_pool_lets_the_worst_paid_go_for_a_better_one_only() {
     let worst = world.send(0, transfer(0, 1)).unwrap();
     world.send(1, transfer(0, 5)).unwrap();
     assert_eq!(world.send(2, transfer(0, 1)), Err(Refusal::Full { least: 1 }));
+    assert_eq!(world.send(0, transfer(0, 1)), Err(Refusal::AlreadyKnown), "the same again is no newcomer");
     world.send(2, transfer(0, 2)).unwrap();
     assert_eq!(world.order(), vec![(1, 0), (2, 0)]);
     assert!(matches!(world.pool.fate(&worst), Some(Fate::Dropped(_))));
