@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod chain;
+mod discover;
+mod explorer;
 mod feed;
 mod http;
 mod limits;
