@@ -319,7 +319,7 @@ pub(crate) fn message(request: &TransactionRequest, gas_limit: u64) -> Result<Tx
     if let (Some(fee), Some(tip)) = (request.max_fee_per_gas, request.max_priority_fee_per_gas)
         && tip > fee
     {
-        return Err(CallError::Request("maxPriorityFeePerGas higher than maxFeePerGas"));
+        return Err(CallError::Request("max priority fee per gas higher than max fee per gas"));
     }
     let list = request.authorization_list.clone().unwrap_or_default();
     let tx_type = match (list.is_empty(), request.gas_price, &request.access_list) {

@@ -111,7 +111,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
 }
 
 /// The tips at the percentiles of the block's gas, deposits left out: they pay none.
-#[allow(clippy::cast_precision_loss)]
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn tips(block: &RecoveredBlock, receipts: &[Receipt], percentiles: &[f64]) -> Vec<u128> {
     let base_fee = block.header().base_fee_per_gas.unwrap_or(0);
     let mut paid: Vec<(u128, u64)> = block
@@ -127,9 +127,10 @@ fn tips(block: &RecoveredBlock, receipts: &[Receipt], percentiles: &[f64]) -> Ve
     let mut next = paid.iter().peekable();
     let mut tip = paid.first().map_or(0, |(tip, _)| *tip);
     let mut at = |percentile: f64| {
-        let threshold = total as f64 * percentile / 100.0;
+        // Whole gas, as geth has it (`eth/gasprice/feehistory.go`).
+        let threshold = (total as f64 * percentile / 100.0) as u64;
         while let Some((t, gas)) = next.peek()
-            && (sum as f64) < threshold
+            && sum < threshold
         {
             sum += gas;
             tip = *t;

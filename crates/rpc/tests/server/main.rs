@@ -1,6 +1,7 @@
 //! The server over real sockets: HTTP and WebSocket clients against a small chain kept in memory.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod admin;
 mod chain;
 mod discover;
 mod explorer;
