@@ -191,7 +191,7 @@ impl Run<'_> {
         for request in &block.calls {
             self.call(request, &env, &precompiles, &mut done)?;
         }
-        let database = self.take()?;
+        let mut database = self.take()?;
         header.state_root = self.roots.root(&database, header.number)?;
         header.gas_used = done.gas_used;
         header.logs_bloom = done.bloom;
@@ -199,7 +199,6 @@ impl Run<'_> {
         header.receipts_root = ordered_trie_root_encoded(&encoded(&done.receipts));
         let hash = header.hash_slow();
         self.parent = (hash, header.clone());
-        let mut database = database;
         database.cache.block_hashes.insert(U256::from(header.number), hash);
         self.database = Some(database);
         let block = Block { header, body: block_body(done.transactions) };
