@@ -1,4 +1,4 @@
-//! From a deposit on L1 to settlement: ether, tokens and a deployment, through alloy, viem and cast.
+//! From a deposit on L1 to settlement: ether, tokens and a deployment, through alloy, viem, ethers and cast.
 
 use alloy::{
     consensus::TrieAccount,
@@ -26,7 +26,7 @@ fn creation_code(holder: Address) -> Bytes {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_is_final_then_posted_then_settled() -> Result<()> {
-    let world = World::start(WorldPlan { follower: true, users: 3, ..WorldPlan::default() }).await?;
+    let world = World::start(WorldPlan { follower: true, users: 4, ..WorldPlan::default() }).await?;
 
     // A deposit to somebody who has nothing (P5 forced_inclusion).
     let newcomer = Address::repeat_byte(0xd1);
@@ -39,8 +39,9 @@ async fn a_transaction_is_final_then_posted_then_settled() -> Result<()> {
     ensure!(chain::wait_balance(&ws, newcomer, wei, SOON).await? == wei, "P5: the deposit minted another amount");
 
     let transactions = alloy_client(&world).await?;
-    let seen = viem_client(&world).await?;
+    let mut seen = viem_client(&world).await?;
     cast_client(&world).await?;
+    seen.extend(ethers_client(&world).await?);
 
     // Every one of them climbs the whole ladder.
     for hash in transactions.into_iter().chain(seen) {
@@ -108,6 +109,25 @@ async fn viem_client(world: &World) -> Result<Vec<B256>> {
     ensure!(seen["statuses"] == serde_json::json!(["success", "success", "success"]), "viem saw {seen}");
     ensure!(seen["held"] == "5" && seen["logValue"] == "5", "viem saw {seen}");
     ensure!(seen["heads"].as_u64() > Some(0), "viem saw no head: {seen}");
+    hashes(&seen)
+}
+
+/// The same with ethers.
+async fn ethers_client(world: &World) -> Result<Vec<B256>> {
+    let user = &world.users[3];
+    let modules = tools::node_modules().ok_or_else(|| eyre!("anvil/node_modules is missing"))?;
+    let directory = modules.parent().unwrap_or(&modules).display().to_string();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/ethers.mjs");
+    let (http, ws) = (world.nodes()[0].plan.http().to_string(), world.nodes()[0].plan.ws().to_string());
+    let key = user.to_bytes().to_string();
+    let code = creation_code(user.address()).to_string();
+    let receiver = Address::repeat_byte(0xe4).to_string();
+    let output = run("node".as_ref(), &[script, &directory, &http, &ws, &key, &code, &receiver], &[]).await?;
+    let seen = json(&output)?;
+    ensure!(seen["statuses"] == serde_json::json!([1, 1, 1]), "ethers saw {seen}");
+    ensure!(seen["held"] == "9" && seen["logValue"] == "9", "ethers saw {seen}");
+    ensure!(seen["refused"] == "CALL_EXCEPTION" && seen["hasFees"] == true, "ethers saw {seen}");
+    ensure!(seen["heads"].as_u64() > Some(0), "ethers saw no head: {seen}");
     hashes(&seen)
 }
 

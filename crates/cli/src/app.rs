@@ -193,12 +193,25 @@ fn start_log(log: &Log, serves: bool) {
     let default = if serves { SERVING } else { "warn" };
     let filter = log.filter.as_deref().unwrap_or(default);
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(default));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     // A second initialisation (tests) keeps the first.
-    let _ = if log.log_json { lines.json().try_init() } else { lines.try_init() };
+    if log.log_json {
+        let lines = lines.json().with_env_filter(filter).with_filter_reloading();
+        let handle = lines.reload_handle();
+        baton_node::control_log(Box::new(move |text| reload(text, |filter| handle.reload(filter))));
+        let _ = lines.try_init();
+    } else {
+        let lines = lines.with_env_filter(filter).with_filter_reloading();
+        let handle = lines.reload_handle();
+        baton_node::control_log(Box::new(move |text| reload(text, |filter| handle.reload(filter))));
+        let _ = lines.try_init();
+    }
+}
+
+/// Reads a filter and puts it in force.
+fn reload(text: &str, set: impl Fn(EnvFilter) -> Result<(), tracing_subscriber::reload::Error>) -> Result<(), String> {
+    let filter = EnvFilter::try_new(text).map_err(|error| error.to_string())?;
+    set(filter).map_err(|error| error.to_string())
 }
 
 fn run(parsed: Parsed) -> Result<ExitCode> {

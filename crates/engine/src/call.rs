@@ -3,16 +3,16 @@
 use crate::{
     engine::{BlockRef, Engine},
     error::{CallError, InvalidTransaction},
-    evm::{self, BatonHandler, EvmError, Failure, Mode},
+    evm::{self, BatonHandler, EvmError, Failure, Mode, Precompiles},
     state::StateView,
 };
 use alloy::{
     eips::eip2930::AccessList,
-    primitives::{Address, Bytes, Log, TxKind, U256},
+    primitives::{Address, Bytes, Log, TxKind, U256, map::AddressSet},
     rpc::types::{BlockOverrides, TransactionRequest, state::StateOverride},
 };
 use revm::{
-    Inspector, MainBuilder,
+    Inspector,
     bytecode::Bytecode,
     context::{
         BlockEnv, ContextSetters, JournalTr, TxEnv,
@@ -70,7 +70,7 @@ impl CallOutcome {
         matches!(self.end, CallEnd::Success(_))
     }
 
-    fn of(result: ExecutionResult) -> Self {
+    pub(crate) fn of(result: ExecutionResult) -> Self {
         let (gas_used, gas_refunded) = (result.tx_gas_used(), result.gas().final_refunded());
         let (end, logs) = match result {
             ExecutionResult::Success { output, logs, .. } => (CallEnd::Success(output.into_data()), logs),
@@ -123,31 +123,27 @@ impl Engine {
         Ok((call.request.access_list.unwrap_or_default(), outcome))
     }
 
-    /// The least gas limit with which the call succeeds, within 1.5 %.
+    /// The least gas limit with which the call succeeds, within 1.5 %; or how it fails with all the gas that it may have.
     ///
     /// # Errors
-    /// As [`Self::call`], or if it fails with all the gas it may have.
-    pub fn estimate_gas(&self, at: BlockRef, call: &Call) -> Result<u64, CallError> {
+    /// As [`Self::call`], and if the sender cannot pay for the call's value.
+    pub fn estimate_gas(&self, at: BlockRef, call: &Call) -> Result<Estimate, CallError> {
         let simulation = Simulation::new(self, at, call)?;
         let mut high = simulation.gas_limit()?;
-        let (first, _) = simulation.clone().run(Some(high), NoOpInspector)?;
-        let fails = |outcome: &CallOutcome| match &outcome.end {
-            CallEnd::Success(_) => None,
-            CallEnd::Revert(output) => Some(("execution reverted".to_owned(), output.clone())),
-            CallEnd::Halt(reason) => Some((format!("{reason:?}"), Bytes::new())),
-        };
-        if let Some((why, output)) = fails(&first) {
-            return Err(CallError::Fails { gas: high, why, output });
-        }
-        let enough = |gas: u64| match simulation.clone().run(Some(gas), NoOpInspector) {
-            Ok((outcome, _)) => Ok(outcome.is_success()),
-            Err(CallError::Invalid(InvalidTransaction::IntrinsicGas { .. })) => Ok(false),
+        let run = |gas: u64| match simulation.clone().run(Some(gas), NoOpInspector) {
+            Ok((outcome, _)) => Ok(Some(outcome)),
+            Err(CallError::Invalid(InvalidTransaction::IntrinsicGas { .. })) => Ok(None),
             Err(error) => Err(error),
         };
+        let Some(first) = run(high)? else { return Ok(Estimate::Never { gas: high }) };
+        if !first.is_success() {
+            return Ok(Estimate::Fails { gas: high, outcome: first });
+        }
+        let enough = |gas: u64| Ok::<_, CallError>(run(gas)?.is_some_and(|outcome| outcome.is_success()));
         // No limit below what it spends before refunds can do; for most calls exactly that is enough.
         let spent = (first.gas_used + first.gas_refunded).min(high);
         if enough(spent)? {
-            return Ok(spent);
+            return Ok(Estimate::Enough(spent));
         }
         let mut low = spent;
         // Else it is usually the stipend and the one 64th that calls hold back which are missing.
@@ -163,8 +159,27 @@ impl Engine {
             }
             middle = (low + (high - low) / 2).min(low.saturating_mul(2).max(low + 1));
         }
-        Ok(high)
+        Ok(Estimate::Enough(high))
     }
+}
+
+/// What is known of the gas that a call needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Estimate {
+    /// It succeeds with this limit, and hardly with less.
+    Enough(u64),
+    /// It fails with all the gas it may have.
+    Fails {
+        /// That gas.
+        gas: u64,
+        /// What it did.
+        outcome: CallOutcome,
+    },
+    /// All the gas it may have is less than it costs before its first instruction.
+    Never {
+        /// That gas.
+        gas: u64,
+    },
 }
 
 /// A call, ready to run.
@@ -173,6 +188,7 @@ pub(crate) struct Simulation {
     pub(crate) env: TxEnv,
     pub(crate) block: BlockEnv,
     pub(crate) database: CacheDB<StateView>,
+    pub(crate) precompiles: Precompiles,
     pub(crate) chain_id: u64,
     pub(crate) timeout: Duration,
     pub(crate) deadline: Instant,
@@ -185,11 +201,12 @@ impl Simulation {
         let mut block = evm::block_env(view.header());
         let mut database = CacheDB::new(view);
         override_block(&mut block, &mut database, &call.block);
-        override_state(&mut database, &call.state)?;
+        let mut precompiles = Precompiles::default();
+        override_state(&mut database, &mut precompiles, &call.state)?;
         let env = request_env(&call.request, &mut block, config.call_gas_cap)?;
         let timeout = config.call_timeout;
         let chain_id = config.genesis.parameters.l2_chain_id;
-        Ok(Self { env, block, database, chain_id, timeout, deadline: Instant::now() + timeout })
+        Ok(Self { env, block, database, precompiles, chain_id, timeout, deadline: Instant::now() + timeout })
     }
 
     /// The most gas that a signed transaction of this kind could have: what is asked for, the chain's limits, and what the
@@ -216,10 +233,18 @@ impl Simulation {
             self.env.gas_limit = limit;
         }
         let watch = Deadline::new(self.deadline, u64::MAX);
-        let ran = run(self.database, self.chain_id, self.block, self.env, Mode::Call, watch, inspector);
+        let world = World { database: self.database, precompiles: self.precompiles, chain_id: self.chain_id };
+        let ran = run(world, self.block, self.env, Mode::Call, watch, inspector);
         let inspector = ran.inspector;
         ran.result.map_err(|refused| refused.into_error(self.timeout)).map(|r| (CallOutcome::of(r.result), inspector))
     }
+}
+
+/// What a message runs in.
+pub(crate) struct World {
+    pub(crate) database: CacheDB<StateView>,
+    pub(crate) precompiles: Precompiles,
+    pub(crate) chain_id: u64,
 }
 
 /// What became of one message.
@@ -250,8 +275,7 @@ impl Unfinished {
 
 /// Runs one message, watched by an inspector.
 pub(crate) fn run<I: Inspector<CallContext>>(
-    database: CacheDB<StateView>,
-    chain_id: u64,
+    world: World,
     block: BlockEnv,
     env: TxEnv,
     mode: Mode,
@@ -259,7 +283,8 @@ pub(crate) fn run<I: Inspector<CallContext>>(
     inspector: I,
 ) -> Ran<I> {
     let base_fee = block.basefee;
-    let mut evm = evm::context(database, chain_id, block).build_mainnet_with_inspector((watch, inspector));
+    let context = evm::context(world.database, world.chain_id, block);
+    let mut evm = evm::watched(context, (watch, inspector), world.precompiles);
     evm.ctx.set_tx(env);
     let result = BatonHandler::<_, EvmError<_>>::new(mode).inspect_run(&mut evm);
     let state = evm.ctx.journaled_state.finalize();
@@ -273,6 +298,17 @@ pub(crate) fn run<I: Inspector<CallContext>>(
 }
 
 fn request_env(request: &TransactionRequest, block: &mut BlockEnv, cap: u64) -> Result<TxEnv, CallError> {
+    let env = message(request, request.gas.unwrap_or(cap).min(cap))?;
+    if env.gas_price == 0 {
+        block.basefee = 0;
+    } else if env.gas_price < u128::from(block.basefee) {
+        return Err(InvalidTransaction::FeeCap { base_fee: block.basefee }.into());
+    }
+    Ok(env)
+}
+
+/// The message that a request describes; what it leaves out is zero.
+pub(crate) fn message(request: &TransactionRequest, gas_limit: u64) -> Result<TxEnv, CallError> {
     if request.blob_versioned_hashes.is_some() || request.max_fee_per_blob_gas.is_some() {
         return Err(CallError::Invalid(InvalidTransaction::Type(3)));
     }
@@ -280,16 +316,10 @@ fn request_env(request: &TransactionRequest, block: &mut BlockEnv, cap: u64) -> 
     {
         return Err(CallError::Request("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified"));
     }
-    let price = request.gas_price.or(request.max_fee_per_gas).unwrap_or(0);
     if let (Some(fee), Some(tip)) = (request.max_fee_per_gas, request.max_priority_fee_per_gas)
         && tip > fee
     {
-        return Err(CallError::Request("maxPriorityFeePerGas higher than maxFeePerGas"));
-    }
-    if price == 0 {
-        block.basefee = 0;
-    } else if price < u128::from(block.basefee) {
-        return Err(InvalidTransaction::FeeCap { base_fee: block.basefee }.into());
+        return Err(CallError::Request("max priority fee per gas higher than max fee per gas"));
     }
     let list = request.authorization_list.clone().unwrap_or_default();
     let tx_type = match (list.is_empty(), request.gas_price, &request.access_list) {
@@ -301,8 +331,8 @@ fn request_env(request: &TransactionRequest, block: &mut BlockEnv, cap: u64) -> 
     Ok(TxEnv {
         tx_type,
         caller: request.from.unwrap_or_default(),
-        gas_limit: request.gas.unwrap_or(cap).min(cap),
-        gas_price: price,
+        gas_limit,
+        gas_price: request.gas_price.or(request.max_fee_per_gas).unwrap_or(0),
         kind: request.to.unwrap_or(TxKind::Create),
         value: request.value.unwrap_or_default(),
         data: request.input.input().cloned().unwrap_or_default(),
@@ -328,11 +358,25 @@ fn override_block(block: &mut BlockEnv, database: &mut CacheDB<StateView>, overr
     }
 }
 
-fn override_state(database: &mut CacheDB<StateView>, overrides: &StateOverride) -> Result<(), CallError> {
-    for (address, account) in overrides {
-        if account.move_precompile_to.is_some() {
-            return Err(CallError::Request("movePrecompileToAddress is not supported"));
+/// Changes accounts, and moves precompiled contracts. As geth does, any override takes the precompiled contract at its
+/// address away (core of `internal/ethapi/override`).
+pub(crate) fn override_state(
+    database: &mut CacheDB<StateView>,
+    precompiles: &mut Precompiles,
+    overrides: &StateOverride,
+) -> Result<(), CallError> {
+    check_moves(precompiles, overrides)?;
+    for (from, account) in overrides {
+        if precompiles.has(from) && account.move_precompile_to.is_none() {
+            precompiles.take(*from, None);
         }
+    }
+    for (from, account) in overrides {
+        if let Some(to) = account.move_precompile_to {
+            precompiles.take(*from, Some(to));
+        }
+    }
+    for (address, account) in overrides {
         if account.state.is_some() && account.state_diff.is_some() {
             return Err(CallError::Request("account has both 'state' and 'stateDiff'"));
         }
@@ -353,6 +397,24 @@ fn override_state(database: &mut CacheDB<StateView>, overrides: &StateOverride) 
         }
         for (slot, value) in account.state_diff.iter().flatten() {
             database.insert_account_storage(address, (*slot).into(), (*value).into())?;
+        }
+    }
+    Ok(())
+}
+
+/// Each moved contract must be one, and go where nothing else is changed.
+fn check_moves(precompiles: &Precompiles, overrides: &StateOverride) -> Result<(), CallError> {
+    let mut targets = AddressSet::default();
+    for (from, account) in overrides {
+        let Some(to) = account.move_precompile_to else { continue };
+        if !precompiles.has(from) {
+            return Err(CallError::NotPrecompile(*from));
+        }
+        if to == *from {
+            return Err(CallError::MovedToItself(*from));
+        }
+        if overrides.contains_key(&to) || !targets.insert(to) {
+            return Err(CallError::MovedTwice(to));
         }
     }
     Ok(())

@@ -130,6 +130,11 @@ impl Engine {
         (tree.get(&tip).map_or(tree.base.height, |block| block.height()), tip)
     }
 
+    /// Oldest height whose state can be read, and how many heights below the head are kept (`None`: all).
+    pub fn state_history(&self) -> (u64, Option<u64>) {
+        (self.base().oldest, self.shared.config.history_blocks)
+    }
+
     /// An executed block that is not final.
     pub fn unfinalized(&self, hash: &B256) -> Option<Arc<ExecutedBlock>> {
         self.shared.tree.read().get(hash).cloned()

@@ -371,6 +371,15 @@ pub enum CallError {
     /// The call names fields that do not go together.
     #[error("{0}")]
     Request(&'static str),
+    /// An override moves what is no precompiled contract.
+    #[error("account {0} is not a precompile")]
+    NotPrecompile(Address),
+    /// An override moves a precompiled contract to where it is.
+    #[error("account {0} is moved to itself")]
+    MovedToItself(Address),
+    /// Two overrides change one address.
+    #[error("account {0} is already overridden")]
+    MovedTwice(Address),
     /// No such tracer.
     #[error(
         "the trace options are refused: {0}; give tracer callTracer, prestateTracer, 4byteTracer, flatCallTracer, muxTracer, noopTracer or none"
@@ -379,16 +388,6 @@ pub enum CallError {
     /// The call ran longer than allowed.
     #[error("the call took longer than {0} ms")]
     Timeout(u128),
-    /// The call fails with all the gas it may have.
-    #[error("the call fails with {gas} gas: {why}")]
-    Fails {
-        /// The gas tried.
-        gas: u64,
-        /// Revert or halt.
-        why: String,
-        /// What a revert returned.
-        output: alloy::primitives::Bytes,
-    },
 }
 
 impl From<StoreError> for CallError {

@@ -26,6 +26,7 @@ mod metrics;
 mod ports;
 mod process;
 mod proof;
+mod simulate;
 mod state;
 mod store;
 mod trace;
@@ -34,7 +35,7 @@ mod trie;
 mod verify;
 
 pub use build::{BlockAttributes, Budget};
-pub use call::{Call, CallContext, CallEnd, CallOutcome};
+pub use call::{Call, CallContext, CallEnd, CallOutcome, Estimate};
 pub use config::Config;
 pub use engine::{BlockRef, Engine, TransactionLocation};
 pub use error::{
@@ -47,6 +48,7 @@ pub use fee::{GENESIS_BASE_FEE, next_base_fee};
 pub use genesis::{Genesis, GenesisAccount, genesis_block};
 pub use header::prevrandao;
 pub use ports::{Candidate, NoTransactions, TransactionSource};
+pub use simulate::{MOST_BLOCKS, SimulateError, Simulated, SimulatedBlock, SimulatedCall, TRANSFER_LOGGER};
 pub use state::StateView;
 pub use store::Outcome;
 pub use trace::Traces;

@@ -58,7 +58,7 @@ impl Engine {
     }
 }
 
-fn trie_of(view: &StateView) -> Result<Trie<AccountLeaf>, StoreError> {
+pub(crate) fn trie_of(view: &StateView) -> Result<Trie<AccountLeaf>, StoreError> {
     match &view.past {
         None => Ok(view.trie().clone()),
         Some((_, header)) => rebuild(&view.base, header.number, header.state_root),

@@ -7,15 +7,15 @@
 //! Each transaction is committed by itself, unlike in the block's own execution; both come to the same states.
 
 use crate::{
-    call::{self, Call, Deadline, Ran, Simulation, Unfinished},
+    call::{self, Call, Deadline, Ran, Simulation, Unfinished, World},
     engine::{BlockRef, Engine},
     error::{CallError, StoreError},
-    evm::{self, Failure, Mode},
+    evm::{self, Failure, Mode, Precompiles},
     state::StateView,
 };
 use alloy::{
     eips::eip2935,
-    primitives::{Address, U256},
+    primitives::{Address, B256, U256},
     rpc::types::trace::geth::{GethDebugTracingOptions, GethTrace, TraceResult},
 };
 use baton_primitives::RecoveredBlock;
@@ -24,6 +24,7 @@ use revm::{
     context::{BlockEnv, JournalTr, TxEnv, result::ResultAndState},
     database::CacheDB,
     inspector::NoOpInspector,
+    state::EvmState,
 };
 use revm_inspectors::tracing::{DebugInspector, DebugInspectorError, TransactionContext};
 use std::{fmt::Display, time::Instant};
@@ -49,7 +50,9 @@ impl Engine {
         let config = &self.shared.config;
         let (chain_id, env) = (config.genesis.parameters.l2_chain_id, evm::block_env(block.header()));
         let deadline = Instant::now() + config.call_timeout;
-        let mut database = record_parent(self.state(BlockRef::Height(before))?, chain_id, &env)?;
+        let view = self.state(BlockRef::Height(before))?;
+        let parent = view.hash();
+        let (mut database, _) = record_parent(CacheDB::new(view), parent, chain_id, &env)?;
         let mut traces = Vec::new();
         for (index, (transaction, sender)) in block.transactions().iter().zip(block.senders()).enumerate() {
             let (message, mode) = evm::transaction_env(transaction, *sender)?;
@@ -61,11 +64,13 @@ impl Engine {
             let (ran, after) = match &mut inspector {
                 Some(inspector) => {
                     let watch = Deadline::new(deadline, most(inspector));
-                    outcome(call::run(database, chain_id, env.clone(), message.clone(), mode, watch, inspector))
+                    let world = plain(database, chain_id);
+                    outcome(call::run(world, env.clone(), message.clone(), mode, watch, inspector))
                 }
                 None => {
                     let watch = Deadline::new(deadline, u64::MAX);
-                    outcome(call::run(database, chain_id, env.clone(), message.clone(), mode, watch, NoOpInspector))
+                    let world = plain(database, chain_id);
+                    outcome(call::run(world, env.clone(), message.clone(), mode, watch, NoOpInspector))
                 }
             };
             database = after;
@@ -109,7 +114,8 @@ impl Engine {
         let mut inspector = inspector(options)?;
         let watch = Deadline::new(s.deadline, most(&inspector));
         let (env, block) = (s.env.clone(), s.block.clone());
-        let ran = call::run(s.database, s.chain_id, s.block, s.env, Mode::Call, watch, &mut inspector);
+        let world = World { database: s.database, precompiles: s.precompiles, chain_id: s.chain_id };
+        let ran = call::run(world, s.block, s.env, Mode::Call, watch, &mut inspector);
         let (result, state) = outcome(ran);
         let result = result.map_err(|unfinished| unfinished.into_error(s.timeout))?;
         tell(&mut inspector, None, &env, &block, &result, state)
@@ -120,19 +126,28 @@ fn outcome<I>(ran: Ran<I>) -> (Result<ResultAndState, Unfinished>, CacheDB<State
     (ran.result, ran.database)
 }
 
-/// The state at the beginning of a block: the history contract (EIP-2935) has noted the parent.
-fn record_parent(view: StateView, chain_id: u64, env: &BlockEnv) -> Result<CacheDB<StateView>, CallError> {
-    let parent = view.hash();
-    let mut evm = evm::evm(CacheDB::new(view), chain_id, env.clone());
+/// A world as a block has it.
+fn plain(database: CacheDB<StateView>, chain_id: u64) -> World {
+    World { database, precompiles: Precompiles::default(), chain_id }
+}
+
+/// The state at the beginning of a block, the history contract (EIP-2935) having noted the parent; and what that changed.
+pub(crate) fn record_parent(
+    database: CacheDB<StateView>,
+    parent: B256,
+    chain_id: u64,
+    env: &BlockEnv,
+) -> Result<(CacheDB<StateView>, EvmState), StoreError> {
+    let mut evm = evm::evm(database, chain_id, env.clone());
     if let Err(error) = evm.system_call_one(eip2935::HISTORY_STORAGE_ADDRESS, parent.0.into())
         && let Failure::Store(error) = evm::failure(error, 0)
     {
-        return Err(error.into());
+        return Err(error);
     }
     let changes = evm.ctx.journaled_state.finalize();
     let mut database = evm.ctx.journaled_state.database;
-    database.commit(changes);
-    Ok(database)
+    database.commit(changes.clone());
+    Ok((database, changes))
 }
 
 /// A deposit cannot be left out: it mints and counts its nonce.

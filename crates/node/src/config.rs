@@ -38,6 +38,9 @@ pub struct Config {
     /// Prometheus metrics.
     #[serde(default)]
     pub metrics: Metrics,
+    /// The operator's JSON-RPC.
+    #[serde(default)]
+    pub admin: Admin,
 }
 
 /// L1 access.
@@ -112,6 +115,14 @@ pub struct Consensus {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Metrics {
     /// Where to serve `/metrics`; not served where absent.
+    pub addr: Option<SocketAddr>,
+}
+
+/// The operator's JSON-RPC (`admin_*`), apart from everyone's.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Admin {
+    /// Where to serve it, to who has the token in `admin.token` of the data directory; not served where absent.
     pub addr: Option<SocketAddr>,
 }
 

@@ -1,5 +1,6 @@
 //! Joins actors, supervises, drains. No rules here.
 
+mod admin;
 mod certificates;
 pub mod config;
 mod derive;
@@ -18,6 +19,7 @@ mod sequencing;
 mod sets;
 mod source;
 
+pub use admin::{SetLogFilter, control_log};
 pub use config::Config;
 pub use derive::{Derived, Until, derive};
 pub use error::NodeError;

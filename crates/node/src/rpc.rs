@@ -4,6 +4,7 @@ mod chain;
 mod execute;
 mod recent;
 mod rollup;
+mod simulate;
 mod submit;
 #[cfg(test)]
 mod tests;

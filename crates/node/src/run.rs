@@ -6,6 +6,7 @@
 //! ```
 
 use crate::{
+    admin::{self, Operator},
     certificates::Certificates,
     config::Config,
     error::NodeError,
@@ -26,7 +27,13 @@ use baton_l1::{Endpoints, EndpointsConfig, Watcher, WatcherHandle};
 use baton_pool::Pool;
 use baton_primitives::Generation;
 use baton_rpc::Server;
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{net::TcpListener, runtime::Handle, sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -95,6 +102,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), NodeErro
     let status = mailbox.as_ref().map(Mailbox::status);
     let backend = Arc::new(Backend::new(Arc::clone(&ledger), submitter, status, blobs));
     let address = listener.local_addr().unwrap_or(config.rpc.addr);
+    if let Some(admin) = config.admin.addr {
+        serve_admin(&mut tasks, admin, address, &config, Arc::clone(&backend), &stop).await?;
+    }
     let server = Server::new(rpc_config(&config), backend);
     let served = tasks.stop.clone();
     tasks.spawn("JSON-RPC", async move {
@@ -110,6 +120,37 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), NodeErro
     }
     tasks.end().await;
     outcome
+}
+
+/// Serves the operator's JSON-RPC.
+async fn serve_admin(
+    tasks: &mut Tasks,
+    address: SocketAddr,
+    rpc: SocketAddr,
+    config: &Config,
+    backend: Arc<Backend>,
+    stop: &CancellationToken,
+) -> Result<(), NodeError> {
+    let token = admin::token(&config.data_dir)?;
+    let listener = listen("the operator's JSON-RPC", "admin.addr", address).await?;
+    let address = listener.local_addr().unwrap_or(address);
+    let operator = Operator {
+        backend,
+        data_dir: config.data_dir.clone(),
+        rpc,
+        p2p: config.keys.is_some().then_some(config.p2p.addr),
+        started: Instant::now(),
+        stop: stop.clone(),
+    };
+    let served = tasks.stop.clone();
+    tasks.spawn("the operator's JSON-RPC", async move {
+        if let Err(error) = baton_rpc::serve_admin(listener, &token, Arc::new(operator), served).await {
+            tracing::error!(%error, "the operator's JSON-RPC failed");
+        }
+        Ok(())
+    });
+    tracing::info!(%address, "node serves the operator's JSON-RPC");
+    Ok(())
 }
 
 /// What a sequencer's node has beside a follower's.

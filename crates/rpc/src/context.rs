@@ -53,9 +53,9 @@ impl<B: Backend> Context<B> {
         }
     }
 
-    /// Names of all methods, sorted.
-    pub(crate) fn method_names(&self) -> Vec<&'static str> {
-        self.methods.names()
+    /// The signatures of all methods, sorted.
+    pub(crate) fn signatures(&self) -> Vec<&'static str> {
+        self.methods.signatures()
     }
 
     /// Runs a long read on a blocking thread, in its turn. `deadline` is for the read itself to look at.
@@ -103,11 +103,7 @@ impl<B: Backend> Context<B> {
     /// Runs one request. A notification runs too; its result is for nobody.
     pub(crate) async fn call(self: &Arc<Self>, request: &Request<'_>) -> Result<Json, RpcError> {
         let Some(method) = self.methods.get(&request.method) else {
-            let message = if matches!(request.method.as_ref(), "eth_subscribe" | "eth_unsubscribe") {
-                "notifications not supported: subscribe over WebSocket".to_owned()
-            } else {
-                format!("the method {:.80} does not exist/is not available", request.method)
-            };
+            let message = format!("the method {:.80} does not exist/is not available", request.method);
             return Err(RpcError::new(code::METHOD_NOT_FOUND, message));
         };
         let started = Instant::now();

@@ -39,6 +39,8 @@ pub mod code {
     pub const SYNC_NOT_READY: i64 = 5;
     /// A nonce is missing before the transaction's; `data` is the expected nonce (EIP-7966).
     pub const SYNC_NONCE_GAP: i64 = 6;
+    /// More than this node simulates at a time (execution-apis, `eth_simulateV1`).
+    pub const CLIENT_LIMIT: i64 = -38026;
     /// History is pruned (EIP-4444).
     pub const PRUNED: i64 = 4444;
 }
@@ -119,6 +121,7 @@ impl From<CallError> for RpcError {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Read(error) => error.into(),
+            CallError::Coded { code, message } => Self::new(code, message),
             CallError::IntrinsicGas { .. } | CallError::Refused(_) => Self::new(code::SERVER, error.to_string()),
         }
     }

@@ -7,8 +7,9 @@
 //!
 //! The node implements [`ports`] and runs one [`Server`]. Requests stay slices of their body until a handler reads its
 //! parameters typed; answers are written as they are serialized. Everything that a caller can make grow has a limit in
-//! [`Config`] and an error that names it.
+//! [`Config`] and an error that names it. What only the operator may do is on a listener of its own ([`serve_admin`]).
 
+mod admin;
 mod config;
 mod context;
 mod convert;
@@ -27,6 +28,7 @@ mod server;
 pub mod types;
 mod ws;
 
+pub use admin::{Admin, serve_admin};
 pub use config::{Allow, Config};
 pub use error::{RpcError, code};
 pub use feed::{decode as decode_feed, encode as encode_feed};

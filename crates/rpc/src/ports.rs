@@ -6,9 +6,10 @@
 
 use crate::types::{BatchInfo, LeaderSchedule, SyncStatus};
 use alloy::{
-    primitives::{Address, B256, Bytes, U256},
+    primitives::{Address, B256, Bytes, Log, U256},
     rpc::types::{
         AccessList, BlockOverrides, EIP1186AccountProofResponse, TransactionRequest,
+        simulate::SimBlock,
         state::StateOverride,
         trace::geth::{GethDebugTracingOptions, GethTrace, TraceResult},
     },
@@ -115,6 +116,8 @@ pub trait Chain: Send + Sync + 'static {
     /// # Errors
     /// If the store fails or the state is pruned.
     fn storage(&self, at: Height, address: Address, slot: U256) -> Result<B256, ReadError>;
+    /// Oldest height whose state can be read, and how many below the head are kept (`None`: all).
+    fn state_history(&self) -> (Height, Option<u64>);
     /// Base fee that the next block will have at least, wei per gas.
     fn next_base_fee(&self) -> u64;
     /// Every block as it becomes final and readable, in order. A receiver that falls behind loses its place; what it
@@ -170,6 +173,60 @@ pub enum Outcome {
     },
 }
 
+/// What is known of the gas that a call needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Estimate {
+    /// It succeeds with this limit, and hardly with less.
+    Enough(u64),
+    /// It fails with all the gas it may have.
+    Fails {
+        /// That gas.
+        allowance: u64,
+        /// How.
+        outcome: Outcome,
+    },
+    /// All the gas it may have is less than it costs before its first instruction.
+    Never {
+        /// That gas.
+        allowance: u64,
+    },
+}
+
+/// Blocks to simulate on top of one another.
+#[derive(Clone, Debug, Default)]
+pub struct Simulation {
+    /// On the state after this block.
+    pub at: Height,
+    /// The blocks.
+    pub blocks: Vec<SimBlock<TransactionRequest>>,
+    /// Whether nonces and prices are checked as in a block.
+    pub validation: bool,
+    /// Whether transfers of ether are told as logs.
+    pub trace_transfers: bool,
+}
+
+/// A simulated block.
+#[derive(Clone, Debug)]
+pub struct SimulatedBlock {
+    /// The block; its transactions have zero signatures.
+    pub block: RecoveredBlock,
+    /// Its receipts.
+    pub receipts: Vec<Receipt>,
+    /// What each call did.
+    pub calls: Vec<SimulatedCall>,
+}
+
+/// What a simulated call did.
+#[derive(Clone, Debug)]
+pub struct SimulatedCall {
+    /// Its end.
+    pub outcome: Outcome,
+    /// Its logs, transfers of ether among them if they were asked for.
+    pub logs: Vec<Log>,
+    /// The most gas it held before refunds.
+    pub max_used_gas: u64,
+}
+
 /// Why a call could not even run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
@@ -188,6 +245,14 @@ pub enum CallError {
     /// `max fee per gas less than block base fee: ...`.
     #[error("{0}")]
     Refused(String),
+    /// Refused with a code of its own.
+    #[error("{message}")]
+    Coded {
+        /// JSON-RPC error code.
+        code: i64,
+        /// JSON-RPC error message.
+        message: String,
+    },
 }
 
 /// Simulates. Called on blocking threads.
@@ -198,6 +263,16 @@ pub trait Execute: Send + Sync + 'static {
     /// # Errors
     /// If it could not run.
     fn call(&self, call: &Call) -> Result<Outcome, CallError>;
+    /// The least gas limit with which the call succeeds, to within 1.5 %.
+    ///
+    /// # Errors
+    /// If it could not run.
+    fn estimate_gas(&self, call: &Call) -> Result<Estimate, CallError>;
+    /// Runs calls in blocks that follow one another; nothing is kept.
+    ///
+    /// # Errors
+    /// If blocks are out of order, or one of the calls could not be in its block.
+    fn simulate(&self, simulation: &Simulation) -> Result<Vec<SimulatedBlock>, CallError>;
     /// The access list that the call would use, and what it did with that list in place.
     ///
     /// # Errors

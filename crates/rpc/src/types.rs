@@ -64,6 +64,42 @@ pub struct SyncStatus {
     pub peers: u64,
 }
 
+/// `admin_nodeInfo`: what this node is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeInfo {
+    /// Version of the program.
+    pub version: String,
+    /// EIP-155 chain id.
+    #[serde(with = "quantity")]
+    pub chain_id: u64,
+    /// Hash of the genesis block.
+    pub genesis: B256,
+    /// Where it keeps what it writes.
+    pub data_dir: String,
+    /// Where it serves JSON-RPC.
+    pub rpc: String,
+    /// Where it awaits members; a follower does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p2p: Option<String>,
+    /// Seconds since its start.
+    #[serde(with = "quantity")]
+    pub uptime_seconds: u64,
+    /// Where it stands.
+    pub status: SyncStatus,
+}
+
+/// `admin_peers`: the members of the serving set, and how many of them are connected.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Peers {
+    /// Connected peers.
+    #[serde(with = "quantity")]
+    pub connected: u64,
+    /// The members of the serving set.
+    pub members: Vec<SequencerRef>,
+}
+
 /// One member of the serving set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -3,7 +3,7 @@
 use crate::output::{Format, out};
 use baton_node::{
     Until,
-    config::{Config, Consensus, L1, Metrics, P2p, Poster, Rpc},
+    config::{Admin, Config, Consensus, L1, Metrics, P2p, Poster, Rpc},
     derive,
 };
 use baton_primitives::BatchIndex;
@@ -66,6 +66,7 @@ pub async fn run(verb: &Derive) -> Result<()> {
         poster: Poster::default(),
         consensus: Consensus::default(),
         metrics: Metrics::default(),
+        admin: Admin::default(),
     };
     let until = verb.batch.map_or(Until::Head, |index| Until::Batch(BatchIndex::new(index)));
     let quiet = verb.format.json;

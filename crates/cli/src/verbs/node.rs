@@ -1,7 +1,7 @@
 //! `baton node`: a sequencer's node or a follower.
 
 use super::index::until_asked_to_end;
-use baton_node::config::{Config, Consensus, L1, Metrics, P2p, Poster, Rpc};
+use baton_node::config::{Admin, Config, Consensus, L1, Metrics, P2p, Poster, Rpc};
 use clap::Args;
 use eyre::Result;
 use std::{net::SocketAddr, path::PathBuf};
@@ -55,6 +55,9 @@ pub struct NodeFlags {
     /// Where to serve Prometheus metrics; nowhere if not given.
     #[arg(long = "metrics.addr", env = "BATON_METRICS_ADDR", value_name = "ADDR")]
     metrics_addr: Option<SocketAddr>,
+    /// Where to serve the operator's JSON-RPC (`admin_*`), to who has the token in `admin.token` of the data directory.
+    #[arg(long = "admin.addr", env = "BATON_ADMIN_ADDR", value_name = "ADDR")]
+    admin_addr: Option<SocketAddr>,
     /// End when standard input closes.
     #[arg(long, hide = true)]
     exit_on_stdin_close: bool,
@@ -86,6 +89,7 @@ impl NodeFlags {
             },
             consensus: Consensus { trust_journal: self.trust_journal },
             metrics: Metrics { addr: self.metrics_addr },
+            admin: Admin { addr: self.admin_addr },
         }
     }
 }

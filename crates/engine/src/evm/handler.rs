@@ -7,7 +7,9 @@ use revm::{
         journaled_state::account::JournaledAccountTr,
         result::{EVMError, HaltReason, InvalidTransaction},
     },
-    handler::{EthFrame, EvmTr, EvmTrError, FrameResult, FrameTr, Handler},
+    handler::{
+        EthFrame, EvmTr, EvmTrError, FrameResult, FrameTr, Handler, pre_execution::validate_account_nonce_and_code,
+    },
     interpreter::{InitialAndFloorGas, interpreter::EthInterpreter, interpreter_action::FrameInit},
     primitives::eip7825,
     state::EvmState,
@@ -26,6 +28,12 @@ pub(crate) enum Mode {
     },
     /// A simulated message: the sender may be anyone, with any nonce.
     Call,
+    /// A simulated transaction in a simulated block. The sender may be anyone, fees are paid; if `validated` it also has
+    /// the nonce and the price that a block asks for.
+    Simulated {
+        /// Whether the rules for nonce and price hold.
+        validated: bool,
+    },
 }
 
 /// revm's handler with this chain's rules.
@@ -64,7 +72,8 @@ where
                 }
                 revm::handler::validation::validate_env(evm.ctx())
             }
-            Mode::Deposit { .. } | Mode::Call => Ok(()),
+            Mode::Simulated { validated: true } => revm::handler::validation::validate_env(evm.ctx()),
+            Mode::Deposit { .. } | Mode::Call | Mode::Simulated { validated: false } => Ok(()),
         }
     }
 
@@ -74,10 +83,13 @@ where
                 return revm::handler::pre_execution::validate_against_state_and_deduct_caller(evm.ctx());
             }
             Mode::Deposit { mint } => U256::from(mint),
-            Mode::Call => U256::ZERO,
+            Mode::Call | Mode::Simulated { .. } => U256::ZERO,
         };
         let (block, tx, cfg, journal, _, _) = evm.ctx().all_mut();
         let mut caller = journal.load_account_with_code_mut(tx.caller())?.data;
+        if self.mode == (Mode::Simulated { validated: true }) {
+            validate_account_nonce_and_code(&caller.account().info, tx.nonce(), true, false)?;
+        }
         if !mint.is_zero() && !caller.incr_balance(mint) {
             return Err(InvalidTransaction::OverflowPaymentInTransaction.into());
         }
@@ -93,7 +105,7 @@ where
 
     fn reward_beneficiary(&self, evm: &mut EVM, result: &mut FrameResult) -> Result<(), ERROR> {
         match self.mode {
-            Mode::Signed => {}
+            Mode::Signed | Mode::Simulated { .. } => {}
             Mode::Deposit { .. } | Mode::Call => return Ok(()),
         }
         let (block, tx, _, journal, _, _) = evm.ctx().all_mut();

@@ -1,11 +1,13 @@
 //! The EVM of this chain: revm with Osaka rules and a handler of our own.
 
 mod handler;
+mod precompiles;
 
 use crate::error::{InvalidTransaction, StoreError};
 use alloy::primitives::{Address, TxKind, U256};
 use baton_primitives::{Header, Transaction};
 pub(crate) use handler::{BatonHandler, EvmError, Mode};
+pub(crate) use precompiles::Precompiles;
 use revm::{
     Context, Database, MainBuilder, MainnetEvm,
     context::{
@@ -14,7 +16,8 @@ use revm::{
         result::{ExecutionResult, InvalidTransaction as Refusal},
     },
     context_interface::block::BlobExcessGasAndPrice,
-    handler::Handler,
+    handler::{EthFrame, Handler, instructions::EthInstructions},
+    interpreter::interpreter::EthInterpreter,
     primitives::{eip4844, eip7825, hardfork::SpecId},
 };
 
@@ -26,6 +29,9 @@ pub const MAX_TRANSACTION_GAS: u64 = eip7825::TX_GAS_LIMIT_CAP;
 
 pub(crate) type Ctx<DB> = Context<BlockEnv, TxEnv, CfgEnv, DB, Journal<DB>, ()>;
 pub(crate) type Evm<DB, INSP = ()> = MainnetEvm<Ctx<DB>, INSP>;
+/// An EVM for simulations.
+pub(crate) type Watched<DB, INSP> =
+    revm::context::Evm<Ctx<DB>, INSP, EthInstructions<EthInterpreter, Ctx<DB>>, Precompiles, EthFrame<EthInterpreter>>;
 
 /// What the EVM sees of a block.
 pub(crate) fn block_env(header: &Header) -> BlockEnv {
@@ -49,6 +55,16 @@ pub(crate) fn context<DB: Database>(database: DB, chain_id: u64, block: BlockEnv
     // Lifted for deposits, whose gas the portal bounds; the handler holds signed transactions to EIP-7825.
     cfg.tx_gas_limit_cap = Some(u64::MAX);
     Ctx::<DB>::new(database, SPEC).with_cfg(cfg).with_block(block)
+}
+
+/// An EVM over `database` for simulations: watched, and with the precompiled contracts where the caller wants them.
+pub(crate) fn watched<DB: Database, INSP>(
+    context: Ctx<DB>,
+    inspector: INSP,
+    precompiles: Precompiles,
+) -> Watched<DB, INSP> {
+    let instructions = EthInstructions::new_mainnet_with_spec(SPEC);
+    revm::context::Evm::new_with_inspector(context, inspector, instructions, precompiles)
 }
 
 /// An EVM over `database`, without inspector.

@@ -5,7 +5,7 @@ use alloy::{
     primitives::{Address, B256, Bytes, TxKind, U256, hex},
     rpc::types::{BlockOverrides, TransactionRequest, state::AccountOverride},
 };
-use baton_engine::{BlockRef, Call, CallEnd, CallError, Config, Engine, InvalidTransaction};
+use baton_engine::{BlockRef, Call, CallEnd, CallError, Config, Engine, Estimate, InvalidTransaction};
 use std::time::Duration;
 
 fn engine() -> (tempfile::TempDir, Engine) {
@@ -92,16 +92,20 @@ fn an_estimate_is_enough_and_little_more_is_needed() {
     let mut storing = call(STORE);
     storing.request.input = store(3, 9).into();
     storing.request.gas = None;
-    let gas = engine.estimate_gas(BlockRef::Final, &storing).unwrap();
+    let Estimate::Enough(gas) = engine.estimate_gas(BlockRef::Final, &storing).unwrap() else { panic!() };
     let plain = Plain { gas, ..Plain::store(0, 3, 9) };
     let block = block_on(&engine, engine.genesis_hash(), vec![plain.sign(&signer(0), 2, None)]);
     let used = block.block.header().gas_used - alloy::consensus::TxReceipt::cumulative_gas_used(&block.receipts[0]);
     assert!(alloy::consensus::TxReceipt::status(&block.receipts[1]) && gas >= used && gas <= used * 102 / 100);
     let mut transfer = call(Address::repeat_byte(3));
     transfer.request.value = Some(U256::from(1));
-    assert_eq!(engine.estimate_gas(BlockRef::Final, &transfer).unwrap(), 21_000);
-    let failing = engine.estimate_gas(BlockRef::Final, &call(REVERT));
-    assert!(matches!(failing, Err(CallError::Fails { .. })), "{failing:?}");
+    assert_eq!(engine.estimate_gas(BlockRef::Final, &transfer).unwrap(), Estimate::Enough(21_000));
+    let failing = engine.estimate_gas(BlockRef::Final, &call(REVERT)).unwrap();
+    let Estimate::Fails { gas: 1_000_000, outcome } = failing else { panic!("{failing:?}") };
+    assert_eq!(outcome.end, CallEnd::Revert(Bytes::new()));
+    let mut starved = call(STORE);
+    starved.request.gas = Some(20_000);
+    assert_eq!(engine.estimate_gas(BlockRef::Final, &starved).unwrap(), Estimate::Never { gas: 20_000 });
 }
 
 #[test]

@@ -84,6 +84,11 @@ impl Chain for Backend {
         Ok(B256::from(view.storage_at(address, slot).map_err(store)?))
     }
 
+    fn state_history(&self) -> (Height, Option<u64>) {
+        let (oldest, window) = self.ledger.engine.state_history();
+        (Height::new(oldest), window)
+    }
+
     fn next_base_fee(&self) -> u64 {
         let height = self.ledger.engine.head().0;
         let header = self.ledger.engine.state(BlockRef::Final).map(|view| view.header().clone()).unwrap_or_default();

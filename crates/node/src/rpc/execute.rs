@@ -1,6 +1,6 @@
 //! Simulated calls, and geth's words for how they fail.
 
-use super::{Backend, read};
+use super::{Backend, read, simulate};
 use alloy::{
     primitives::{Address, U256},
     rpc::types::{
@@ -9,10 +9,11 @@ use alloy::{
     },
 };
 use baton_engine::{
-    BlockRef, Call as EngineCall, CallEnd, CallError as EngineCallError, CallOutcome, InvalidTransaction, Traces,
+    BlockRef, Call as EngineCall, CallEnd, CallError as EngineCallError, CallOutcome, Estimate as EngineEstimate,
+    InvalidTransaction, Traces,
 };
 use baton_primitives::{Height, RecoveredBlock};
-use baton_rpc::ports::{Call, CallError, Execute, Outcome, ReadError};
+use baton_rpc::ports::{Call, CallError, Estimate, Execute, Outcome, ReadError, SimulatedBlock, Simulation};
 use revm::context::result::HaltReason;
 
 impl Execute for Backend {
@@ -20,6 +21,21 @@ impl Execute for Backend {
         let outcome =
             self.ledger.engine.call(at(call.at), &engine_call(call)).map_err(|e| failure(&call.request, e))?;
         Ok(shown(outcome))
+    }
+
+    fn estimate_gas(&self, call: &Call) -> Result<Estimate, CallError> {
+        let found = self.ledger.engine.estimate_gas(at(call.at), &engine_call(call));
+        Ok(match found.map_err(|e| failure(&call.request, e))? {
+            EngineEstimate::Enough(gas) => Estimate::Enough(gas),
+            EngineEstimate::Fails { gas, outcome } => Estimate::Fails { allowance: gas, outcome: shown(outcome) },
+            EngineEstimate::Never { gas } => Estimate::Never { allowance: gas },
+        })
+    }
+
+    fn simulate(&self, simulation: &Simulation) -> Result<Vec<SimulatedBlock>, CallError> {
+        let what = simulate::request(simulation, self.base_fee_floor(simulation.at));
+        let blocks = self.ledger.engine.simulate(at(simulation.at), &what).map_err(simulate::failure)?;
+        Ok(blocks.into_iter().map(simulate::shown).collect())
     }
 
     fn access_list(&self, call: &Call) -> Result<(AccessList, Outcome), CallError> {
@@ -61,7 +77,7 @@ fn engine_call(call: &Call) -> EngineCall {
     EngineCall { request: call.request.clone(), state: call.state.clone(), block: call.block.clone() }
 }
 
-fn shown(outcome: CallOutcome) -> Outcome {
+pub(super) fn shown(outcome: CallOutcome) -> Outcome {
     let CallOutcome { end, gas_used, gas_refunded, .. } = outcome;
     match end {
         CallEnd::Success(output) => Outcome::Success { output, gas_used, gas_refunded },
@@ -97,8 +113,13 @@ fn words(reason: &HaltReason) -> &'static str {
     }
 }
 
+/// An error with a code of its own.
+pub(super) fn coded(code: i64, error: &impl std::fmt::Display) -> CallError {
+    CallError::Coded { code, message: error.to_string() }
+}
+
 /// What geth says where a call does not even start.
-fn failure(request: &TransactionRequest, error: EngineCallError) -> CallError {
+pub(super) fn failure(request: &TransactionRequest, error: EngineCallError) -> CallError {
     let address = request.from.unwrap_or_default();
     let invalid = match error {
         EngineCallError::Read(error) => return CallError::Read(read(error)),
@@ -108,11 +129,22 @@ fn failure(request: &TransactionRequest, error: EngineCallError) -> CallError {
         EngineCallError::Invalid(invalid) => invalid,
         EngineCallError::Tracer(_) => return CallError::Refused(error.to_string()),
         EngineCallError::Request(text) => return CallError::Refused(text.into()),
-        EngineCallError::Fails { gas, why, .. } => return CallError::Refused(format!("{why} (gas {gas})")),
+        EngineCallError::MovedToItself(_) => return coded(-38_022, &error),
+        EngineCallError::MovedTwice(_) => return coded(-38_023, &error),
+        EngineCallError::NotPrecompile(_) => return CallError::Refused(error.to_string()),
     };
-    CallError::Refused(match invalid {
+    let cap = request.max_fee_per_gas.or(request.gas_price).unwrap_or_default();
+    match invalid {
+        InvalidTransaction::IntrinsicGas { limit, needed } => CallError::IntrinsicGas { have: limit, want: needed },
+        invalid => CallError::Refused(refusal(&invalid, address, cap)),
+    }
+}
+
+/// geth's words for a transaction that may not be in a block.
+pub(super) fn refusal(invalid: &InvalidTransaction, address: Address, cap: u128) -> String {
+    match invalid {
         InvalidTransaction::IntrinsicGas { limit, needed } => {
-            return CallError::IntrinsicGas { have: limit, want: needed };
+            format!("intrinsic gas too low: have {limit}, want {needed}")
         }
         InvalidTransaction::NonceTooLow { transaction, account } => {
             format!("nonce too low: address {address}, tx: {transaction} state: {account}")
@@ -124,7 +156,6 @@ fn failure(request: &TransactionRequest, error: EngineCallError) -> CallError {
             format!("insufficient funds for gas * price + value: address {address} have {balance} want {needed}")
         }
         InvalidTransaction::FeeCap { base_fee } => {
-            let cap = request.max_fee_per_gas.or(request.gas_price).unwrap_or_default();
             format!(
                 "max fee per gas less than block base fee: address {address}, maxFeePerGas: {cap}, baseFee: {base_fee}"
             )
@@ -133,6 +164,6 @@ fn failure(request: &TransactionRequest, error: EngineCallError) -> CallError {
             format!("transaction gas limit too high (cap: {most}, tx: {limit})")
         }
         InvalidTransaction::Type(kind) => format!("transaction type not supported: {kind:#x}"),
-        InvalidTransaction::Rule(text) => text,
-    })
+        InvalidTransaction::Rule(text) => text.clone(),
+    }
 }

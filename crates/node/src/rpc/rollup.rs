@@ -139,6 +139,18 @@ impl Rollup for Backend {
 }
 
 impl Backend {
+    /// The members of the serving set; none while it is not known.
+    pub(crate) fn members(&self) -> Vec<SequencerRef> {
+        let epoch = self.head().next().epoch(self.ledger.engine.parameters().epoch_blocks);
+        let snapshot = self.sets.known(epoch);
+        snapshot.map(|snapshot| snapshot.members.iter().map(sequencer_ref).collect()).unwrap_or_default()
+    }
+
+    /// Hash of the genesis block.
+    pub(crate) fn genesis_hash(&self) -> B256 {
+        self.ledger.engine.genesis_hash()
+    }
+
     fn block_ref(&self, height: Height) -> BlockRef {
         let header = Chain::header(self, height).ok().flatten();
         let (hash, timestamp) = header.map_or((B256::ZERO, 0), |(hash, header)| (hash, header.timestamp));
@@ -162,14 +174,18 @@ fn term_leader(term: Term, term_views: u64, member: &Member) -> TermLeader {
         term: term.get(),
         first_view: last_view.saturating_sub(term_views) + 1,
         last_view,
-        leader: SequencerRef {
-            id: member.id.get(),
-            owner: member.owner,
-            operator: member.operator,
-            identity: member.identity.0,
-            stake: alloy::primitives::U256::from(member.stake),
-            endpoint: member.endpoint.clone(),
-        },
+        leader: sequencer_ref(member),
+    }
+}
+
+fn sequencer_ref(member: &Member) -> SequencerRef {
+    SequencerRef {
+        id: member.id.get(),
+        owner: member.owner,
+        operator: member.operator,
+        identity: member.identity.0,
+        stake: alloy::primitives::U256::from(member.stake),
+        endpoint: member.endpoint.clone(),
     }
 }
 

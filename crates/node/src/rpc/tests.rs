@@ -1,6 +1,7 @@
 //! JSON-RPC over the real engine and the real pool: a chain of one node that makes a block whenever a transaction waits.
 
 mod calls;
+mod simulate;
 mod traces;
 mod transactions;
 

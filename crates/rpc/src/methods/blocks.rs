@@ -19,39 +19,45 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
-    table.add("eth_getBlockByHash", |c, p| {
+    table.add("eth_getBlockByHash(blockHash: Hash, fullTransactions?: Boolean) -> BlockBody|null", |c, p| {
         let hash: B256 = p.required()?;
         block(c, BlockId::hash(hash), p.optional()?.unwrap_or(false))
     });
-    table.add("eth_getBlockByNumber", |c, p| {
+    table.add("eth_getBlockByNumber(block: Block, fullTransactions?: Boolean) -> BlockBody|null", |c, p| {
         let At(at) = p.required()?;
         block(c, at, p.optional()?.unwrap_or(false))
     });
-    table.add("eth_getHeaderByHash", |c, p| header(c, BlockId::hash(p.required()?)));
-    table.add("eth_getHeaderByNumber", |c, p| header(c, p.required::<At>()?.0));
-    table.add("eth_getBlockTransactionCountByHash", |c, p| count(c, BlockId::hash(p.required()?)));
-    table.add("eth_getBlockTransactionCountByNumber", |c, p| count(c, p.required::<At>()?.0));
-    table.add("eth_getUncleCountByBlockHash", |c, p| uncles(c, BlockId::hash(p.required()?)));
-    table.add("eth_getUncleCountByBlockNumber", |c, p| uncles(c, p.required::<At>()?.0));
-    table.add("eth_getUncleByBlockHashAndIndex", |_, p| no_uncle::<B256>(p));
-    table.add("eth_getUncleByBlockNumberAndIndex", |_, p| no_uncle::<At>(p));
-    table.add("eth_getTransactionByHash", |c, p| {
+    table.add("eth_getHeaderByHash(blockHash: Hash) -> Header|null", |c, p| header(c, BlockId::hash(p.required()?)));
+    table.add("eth_getHeaderByNumber(block: Block) -> Header|null", |c, p| header(c, p.required::<At>()?.0));
+    table.add("eth_getBlockTransactionCountByHash(blockHash: Hash) -> Quantity|null", |c, p| {
+        count(c, BlockId::hash(p.required()?))
+    });
+    table.add("eth_getBlockTransactionCountByNumber(block: Block) -> Quantity|null", |c, p| {
+        count(c, p.required::<At>()?.0)
+    });
+    table.add("eth_getUncleCountByBlockHash(blockHash: Hash) -> Quantity|null", |c, p| {
+        uncles(c, BlockId::hash(p.required()?))
+    });
+    table.add("eth_getUncleCountByBlockNumber(block: Block) -> Quantity|null", |c, p| uncles(c, p.required::<At>()?.0));
+    table.add("eth_getUncleByBlockHashAndIndex(blockHash: Hash, index: Quantity) -> null", |_, p| no_uncle::<B256>(p));
+    table.add("eth_getUncleByBlockNumberAndIndex(block: Block, index: Quantity) -> null", |_, p| no_uncle::<At>(p));
+    table.add("eth_getTransactionByHash(transactionHash: Hash) -> Transaction|null", |c, p| {
         let hash: B256 = p.required()?;
         Reply::now(&c.transaction(hash)?)
     });
-    table.add("eth_getTransactionByBlockHashAndIndex", |c, p| {
+    table.add("eth_getTransactionByBlockHashAndIndex(blockHash: Hash, index: Quantity) -> Transaction|null", |c, p| {
         let at = BlockId::hash(p.required()?);
         by_index(c, at, p.required()?)
     });
-    table.add("eth_getTransactionByBlockNumberAndIndex", |c, p| {
+    table.add("eth_getTransactionByBlockNumberAndIndex(block: Block, index: Quantity) -> Transaction|null", |c, p| {
         let At(at) = p.required()?;
         by_index(c, at, p.required()?)
     });
-    table.add("eth_getTransactionReceipt", |c, p| {
+    table.add("eth_getTransactionReceipt(transactionHash: Hash) -> Receipt|null", |c, p| {
         let hash: B256 = p.required()?;
         Reply::now(&c.receipt(hash)?)
     });
-    table.add("eth_getBlockReceipts", |c, p| {
+    table.add("eth_getBlockReceipts(block: Block) -> Receipt[]|null", |c, p| {
         let At(at) = p.required()?;
         Reply::read(c, move |c, _| {
             let Some(executed) = c.executed(at)? else { return Ok(None) };

@@ -13,17 +13,17 @@ use alloy::{
 };
 
 pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
-    table.add("debug_getRawBlock", |c, p| {
+    table.add("debug_getRawBlock(block: Block) -> Bytes", |c, p| {
         let At(at) = p.required()?;
         Reply::read(c, move |c, _| Ok(c.block(at)?.ok_or_else(|| unknown_block(at))?.encode()))
     });
-    table.add("debug_getRawHeader", |c, p| {
+    table.add("debug_getRawHeader(block: Block) -> Bytes", |c, p| {
         let At(at) = p.required()?;
         let height = c.resolve(at)?;
         let (_, header) = c.backend.header(height)?.ok_or_else(|| unknown_block(at))?;
         Reply::now(&Bytes::from(alloy::rlp::encode(&header)))
     });
-    table.add("debug_getRawTransaction", |c, p| {
+    table.add("debug_getRawTransaction(transactionHash: Hash) -> Bytes|null", |c, p| {
         let hash: B256 = p.required()?;
         let transaction = match c.backend.locate(hash)? {
             Some((height, index)) => {
@@ -34,7 +34,7 @@ pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
         };
         Reply::now(&transaction.map(Bytes::from))
     });
-    table.add("debug_getRawReceipts", |c, p| {
+    table.add("debug_getRawReceipts(block: Block) -> Bytes[]", |c, p| {
         let At(at) = p.required()?;
         Reply::read(c, move |c, _| {
             let (_, receipts) = c.executed(at)?.ok_or_else(|| unknown_block(at))?;

@@ -21,7 +21,7 @@ use std::time::Instant;
 const MAX_PERCENTILES: usize = 100;
 
 pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
-    table.add("eth_gasPrice", |c, _| {
+    table.add("eth_gasPrice() -> Quantity", |c, _| {
         Reply::read(c, |c, _| {
             // One price has to hold until the transaction is in a block: it lasts for one step of the base fee, an eighth.
             // And `eth_estimateGas` with that price runs in the head, whose base fee may be above the next one.
@@ -32,16 +32,19 @@ pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
             Ok(U256::from(base_fee.saturating_add(c.backend.suggested_tip())))
         })
     });
-    table.add("eth_maxPriorityFeePerGas", |c, _| Reply::now(&U256::from(c.backend.suggested_tip())));
+    table.add("eth_maxPriorityFeePerGas() -> Quantity", |c, _| Reply::now(&U256::from(c.backend.suggested_tip())));
     // L2 takes no blobs: the price is the least that Ethereum knows.
-    table.add("eth_blobBaseFee", |_, _| Reply::now(&U256::ONE));
-    table.add("eth_feeHistory", |c, p| {
-        let Number(count) = p.required()?;
-        let At(newest) = p.required()?;
-        let percentiles: Vec<f64> = p.optional()?.unwrap_or_default();
-        check(&percentiles)?;
-        Reply::read(c, move |c, deadline| history(c, count, newest, &percentiles, deadline))
-    });
+    table.add("eth_blobBaseFee() -> Quantity", |_, _| Reply::now(&U256::ONE));
+    table.add(
+        "eth_feeHistory(blockCount: Quantity, newestBlock: Block, rewardPercentiles?: Percentile[]) -> FeeHistory",
+        |c, p| {
+            let Number(count) = p.required()?;
+            let At(newest) = p.required()?;
+            let percentiles: Vec<f64> = p.optional()?.unwrap_or_default();
+            check(&percentiles)?;
+            Reply::read(c, move |c, deadline| history(c, count, newest, &percentiles, deadline))
+        },
+    );
 }
 
 fn check(percentiles: &[f64]) -> Result<(), RpcError> {
@@ -108,7 +111,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
 }
 
 /// The tips at the percentiles of the block's gas, deposits left out: they pay none.
-#[allow(clippy::cast_precision_loss)]
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn tips(block: &RecoveredBlock, receipts: &[Receipt], percentiles: &[f64]) -> Vec<u128> {
     let base_fee = block.header().base_fee_per_gas.unwrap_or(0);
     let mut paid: Vec<(u128, u64)> = block
@@ -124,9 +127,10 @@ fn tips(block: &RecoveredBlock, receipts: &[Receipt], percentiles: &[f64]) -> Ve
     let mut next = paid.iter().peekable();
     let mut tip = paid.first().map_or(0, |(tip, _)| *tip);
     let mut at = |percentile: f64| {
-        let threshold = total as f64 * percentile / 100.0;
+        // Whole gas, as geth has it (`eth/gasprice/feehistory.go`).
+        let threshold = (total as f64 * percentile / 100.0) as u64;
         while let Some((t, gas)) = next.peek()
-            && (sum as f64) < threshold
+            && sum < threshold
         {
             sum += gas;
             tip = *t;

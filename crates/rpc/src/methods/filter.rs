@@ -19,12 +19,12 @@ use std::{sync::Arc, time::Instant};
 use tokio::sync::broadcast::{Receiver, error::TryRecvError};
 
 pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
-    table.add("eth_getLogs", |c, p| {
+    table.add("eth_getLogs(filter: Filter) -> Log[]", |c, p| {
         let filter: Filter = p.required()?;
         logs::check(&filter)?;
         Reply::read(c, move |c, deadline| logs::query(c, &filter, deadline))
     });
-    table.add("eth_newFilter", |c, p| {
+    table.add("eth_newFilter(filter: Filter) -> Quantity", |c, p| {
         let filter: Box<Filter> = p.required()?;
         logs::check(&filter)?;
         if matches!(filter.block_option, FilterBlockOption::AtBlockHash(_)) {
@@ -33,26 +33,26 @@ pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
         let next = c.backend.heads().latest.next();
         Reply::now(&U128::from(c.filters.install(Watch::Logs { filter, next })?))
     });
-    table.add("eth_newBlockFilter", |c, _| {
+    table.add("eth_newBlockFilter() -> Quantity", |c, _| {
         let next = c.backend.heads().latest.next();
         Reply::now(&U128::from(c.filters.install(Watch::Blocks { next })?))
     });
-    table.add("eth_newPendingTransactionFilter", |c, p| {
+    table.add("eth_newPendingTransactionFilter(fullTransactions?: Boolean) -> Quantity", |c, p| {
         let full = p.optional()?.unwrap_or(false);
         let hashes = c.backend.subscribe_pending();
         Reply::now(&U128::from(c.filters.install(Watch::Pending { hashes, full })?))
     });
-    table.add("eth_uninstallFilter", |c, p| {
+    table.add("eth_uninstallFilter(filterId: Quantity) -> Boolean", |c, p| {
         let id: U128 = p.required()?;
         Reply::now(&c.filters.uninstall(id.to()))
     });
-    table.add("eth_getFilterChanges", |c, p| {
+    table.add("eth_getFilterChanges(filterId: Quantity) -> Changes", |c, p| {
         let id: U128 = p.required()?;
         let installed = c.filters.get(id.to())?;
         let context = Arc::clone(c);
         Reply::later(context.long_read(move |c, deadline| changes(c, &mut installed.lock(), deadline)))
     });
-    table.add("eth_getFilterLogs", |c, p| {
+    table.add("eth_getFilterLogs(filterId: Quantity) -> Log[]", |c, p| {
         let id: U128 = p.required()?;
         let installed = c.filters.get(id.to())?;
         Reply::read(c, move |c, deadline| match &*installed.lock() {

@@ -1,6 +1,6 @@
 //! Who and where: `web3_*`, `net_*`, `rpc_modules`, chain id, height, sync.
 
-use super::{Methods, Reply};
+use super::{Methods, Reply, discover::name};
 use crate::ports::Backend;
 use alloy::{
     primitives::{Address, Bytes, U64, keccak256},
@@ -9,26 +9,26 @@ use alloy::{
 use std::collections::BTreeMap;
 
 pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
-    table.add("web3_clientVersion", |c, _| Reply::now(&c.config.client_version));
-    table.add("web3_sha3", |_, p| {
+    table.add("web3_clientVersion() -> Text", |c, _| Reply::now(&c.config.client_version));
+    table.add("web3_sha3(data: Bytes) -> Hash", |_, p| {
         let bytes: Bytes = p.required()?;
         Reply::now(&keccak256(bytes))
     });
-    table.add("net_version", |c, _| Reply::now(&c.backend.chain_id().to_string()));
-    table.add("net_listening", |_, _| Reply::now(&true));
-    table.add("net_peerCount", |c, _| Reply::now(&U64::from(c.backend.peers())));
-    table.add("rpc_modules", |c, _| {
-        let names = c.method_names();
-        let modules = names.iter().filter_map(|n| n.split_once('_')).map(|(module, _)| (module, "1.0"));
+    table.add("net_version() -> Text", |c, _| Reply::now(&c.backend.chain_id().to_string()));
+    table.add("net_listening() -> Boolean", |_, _| Reply::now(&true));
+    table.add("net_peerCount() -> Quantity", |c, _| Reply::now(&U64::from(c.backend.peers())));
+    table.add("rpc_modules() -> Modules", |c, _| {
+        let signatures = c.signatures();
+        let modules = signatures.iter().filter_map(|s| name(s).split_once('_')).map(|(module, _)| (module, "1.0"));
         Reply::now(&modules.collect::<BTreeMap<_, _>>())
     });
-    table.add("eth_chainId", |c, _| Reply::now(&U64::from(c.backend.chain_id())));
-    table.add("eth_blockNumber", |c, _| Reply::now(&U64::from(c.backend.heads().latest.get())));
-    table.add("eth_protocolVersion", |_, _| Reply::now(&U64::from(68)));
-    table.add("eth_accounts", |_, _| Reply::now(&Vec::<Address>::new()));
-    table.add("eth_mining", |_, _| Reply::now(&false));
-    table.add("eth_hashrate", |_, _| Reply::now(&U64::ZERO));
-    table.add("eth_syncing", |c, _| {
+    table.add("eth_chainId() -> Quantity", |c, _| Reply::now(&U64::from(c.backend.chain_id())));
+    table.add("eth_blockNumber() -> Quantity", |c, _| Reply::now(&U64::from(c.backend.heads().latest.get())));
+    table.add("eth_protocolVersion() -> Quantity", |_, _| Reply::now(&U64::from(68)));
+    table.add("eth_accounts() -> Address[]", |_, _| Reply::now(&Vec::<Address>::new()));
+    table.add("eth_mining() -> Boolean", |_, _| Reply::now(&false));
+    table.add("eth_hashrate() -> Quantity", |_, _| Reply::now(&U64::ZERO));
+    table.add("eth_syncing() -> Syncing", |c, _| {
         let status = c.backend.sync_status();
         let syncing = if status.synced {
             SyncStatus::None

@@ -1,17 +1,26 @@
-//! The table of methods: name -> typed handler. A handler reads its parameters at once and either answers at once or
-//! gives the work to do; work starts only when all parameters are known to be good.
+//! The table of methods: signature and typed handler. A handler reads its parameters at once and either answers at once
+//! or gives the work to do; work starts only when all parameters are known to be good.
+//!
+//! A signature is one line, `eth_getBalance(address: Address, block?: Block) -> Quantity`: the table dispatches by what
+//! stands before the parenthesis, and `rpc.discover` is made of the whole ([`discover`]), so that none is missing there.
 
 mod blocks;
+mod chain;
 mod debug;
+mod discover;
 mod execute;
 mod fees;
+mod fill;
 mod filter;
 mod general;
+mod otterscan;
 mod pool;
 mod rollup;
+mod simulate;
 mod state;
 mod submit;
 mod trace;
+mod trace_filter;
 
 use crate::{
     context::Context,
@@ -63,6 +72,7 @@ pub(crate) type Handler<B> = fn(&Arc<Context<B>>, &mut Params<'_>) -> Result<Rep
 /// One line of the table.
 pub(crate) struct Method<B> {
     pub(crate) handler: Handler<B>,
+    signature: &'static str,
     seconds: Histogram,
     errors: Counter,
 }
@@ -93,23 +103,32 @@ impl<B: Backend> Methods<B> {
         pool::register(&mut table);
         debug::register(&mut table);
         trace::register(&mut table);
+        trace_filter::register(&mut table);
+        simulate::register(&mut table);
+        fill::register(&mut table);
+        chain::register(&mut table);
+        otterscan::register(&mut table);
         rollup::register(&mut table);
+        discover::register(&mut table);
         table
     }
 
-    fn add(&mut self, name: &'static str, handler: Handler<B>) {
+    /// Adds a method by its signature.
+    fn add(&mut self, signature: &'static str, handler: Handler<B>) {
+        let name = discover::name(signature);
         let seconds = metrics::histogram!("baton_rpc_request_seconds", "method" => name);
         let errors = metrics::counter!("baton_rpc_errors_total", "method" => name);
-        self.0.insert(name, Method { handler, seconds, errors });
+        self.0.insert(name, Method { handler, signature, seconds, errors });
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Method<B>> {
         self.0.get(name)
     }
 
-    pub(crate) fn names(&self) -> Vec<&'static str> {
-        let mut names: Vec<_> = self.0.keys().copied().collect();
-        names.sort_unstable();
-        names
+    /// The signatures of all methods, sorted.
+    pub(crate) fn signatures(&self) -> Vec<&'static str> {
+        let mut signatures: Vec<_> = self.0.values().map(|method| method.signature).collect();
+        signatures.sort_unstable();
+        signatures
     }
 }

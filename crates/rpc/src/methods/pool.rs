@@ -15,15 +15,17 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
-    table.add("txpool_status", |c, _| {
+    table.add("txpool_status() -> PoolStatus", |c, _| {
         let (pending, queued) = c.backend.counts();
         Reply::now(&Kinds { pending: U64::from(pending), queued: U64::from(queued) })
     });
-    table.add("txpool_content", |c, _| Reply::read(c, |c, _| Ok(by_sender(c.backend.content(None), show))));
-    table.add("txpool_inspect", |c, _| {
+    table.add("txpool_content() -> PoolContent", |c, _| {
+        Reply::read(c, |c, _| Ok(by_sender(c.backend.content(None), show)))
+    });
+    table.add("txpool_inspect() -> PoolContent", |c, _| {
         Reply::read(c, |c, _| Ok(by_sender(c.backend.content(None), |w| TxpoolInspectSummary::from_tx(w.transaction))))
     });
-    table.add("txpool_contentFrom", |c, p| {
+    table.add("txpool_contentFrom(sender: Address) -> PoolContent", |c, p| {
         let sender: Address = p.required()?;
         Reply::read(c, move |c, _| {
             let mut all = by_sender(c.backend.content(Some(sender)), show);

@@ -12,20 +12,20 @@ use alloy::primitives::B256;
 use baton_primitives::{Epoch, Height};
 
 pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
-    table.add("rollup_syncStatus", |c, _| Reply::now(&c.backend.sync_status()));
-    table.add("rollup_leader", |c, p| {
+    table.add("rollup_syncStatus() -> RollupStatus", |c, _| Reply::now(&c.backend.sync_status()));
+    table.add("rollup_leader(epoch?: Quantity) -> Leaders|null", |c, p| {
         let epoch: Option<Number> = p.optional()?;
         Reply::read(c, move |c, _| Ok(c.backend.leaders(epoch.map(|e| Epoch::new(e.0)))?))
     });
-    table.add("rollup_batchOf", |c, p| {
+    table.add("rollup_batchOf(block: Block) -> Batch|null", |c, p| {
         let At(at) = p.required()?;
         Reply::read(c, move |c, _| Ok(c.backend.batch_of(c.resolve(at)?)?))
     });
-    table.add("rollup_transactionFate", |c, p| {
+    table.add("rollup_transactionFate(transactionHash: Hash) -> Fate", |c, p| {
         let hash: B256 = p.required()?;
         Reply::read(c, move |c, _| fate(c, hash))
     });
-    table.add("rollup_blob", |c, p| {
+    table.add("rollup_blob(versionedHash: Hash) -> Bytes|null", |c, p| {
         let versioned_hash: B256 = p.required()?;
         Reply::read(c, move |c, _| Ok(c.backend.blob(versioned_hash)?))
     });

@@ -16,12 +16,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
-    table.add("eth_sendRawTransaction", |c, p| {
+    table.add("eth_sendRawTransaction(transaction: Bytes) -> Hash", |c, p| {
         let raw: Bytes = p.required()?;
         let backend = Arc::clone(&c.backend);
         Reply::later(async move { json(&backend.submit(raw).await?) })
     });
-    table.add("eth_sendRawTransactionSync", |c, p| {
+    table.add("eth_sendRawTransactionSync(transaction: Bytes, timeoutMilliseconds?: Quantity) -> Receipt", |c, p| {
         let raw: Bytes = p.required()?;
         let millis: Option<Number> = p.optional()?;
         let wait = c.sync_timeout(millis.map(|m| m.0));

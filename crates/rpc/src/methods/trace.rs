@@ -24,7 +24,7 @@ use baton_primitives::RecoveredBlock;
 use std::sync::Arc;
 
 pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
-    table.add("debug_traceTransaction", |c, p| {
+    table.add("debug_traceTransaction(transactionHash: Hash, options?: TraceOptions) -> Trace", |c, p| {
         let hash: B256 = p.required()?;
         let options: GethDebugTracingOptions = p.optional()?.unwrap_or_default();
         Reply::read(c, move |c, _| {
@@ -36,7 +36,7 @@ pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
             }
         })
     });
-    table.add("debug_traceBlockByNumber", |c, p| {
+    table.add("debug_traceBlockByNumber(block: Block, options?: TraceOptions) -> Trace[]", |c, p| {
         let At(at) = p.required()?;
         let options: GethDebugTracingOptions = p.optional()?.unwrap_or_default();
         Reply::read(c, move |c, _| {
@@ -44,7 +44,7 @@ pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
             Ok::<_, RpcError>(c.backend.trace_block(&block, None, &options)?)
         })
     });
-    table.add("debug_traceBlockByHash", |c, p| {
+    table.add("debug_traceBlockByHash(blockHash: Hash, options?: TraceOptions) -> Trace[]", |c, p| {
         let At(at) = p.required()?;
         let options: GethDebugTracingOptions = p.optional()?.unwrap_or_default();
         Reply::read(c, move |c, _| {
@@ -52,7 +52,7 @@ pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
             Ok::<_, RpcError>(c.backend.trace_block(&block, None, &options)?)
         })
     });
-    table.add("debug_traceCall", |c, p| {
+    table.add("debug_traceCall(call: Call, block?: Block, options?: TraceOptions) -> Trace", |c, p| {
         let request: TransactionRequest = p.required()?;
         let At(at) = p.optional()?.unwrap_or_default();
         let options: GethDebugTracingCallOptions = p.optional()?.unwrap_or_default();
@@ -64,14 +64,14 @@ pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
         let options = options.tracing_options;
         Reply::read(c, move |c, _| Ok::<_, RpcError>(c.backend.trace_call(&call.prepare(c)?, &options)?))
     });
-    table.add("trace_transaction", |c, p| {
+    table.add("trace_transaction(transactionHash: Hash) -> FlatTrace[]|null", |c, p| {
         let hash: B256 = p.required()?;
         Reply::read(c, move |c, _| match located(c, hash)? {
             Some((block, index)) => flat(c, &block, Some(index)).map(Some),
             None => Ok(None),
         })
     });
-    table.add("trace_block", |c, p| {
+    table.add("trace_block(block: Block) -> FlatTrace[]", |c, p| {
         let At(at) = p.required()?;
         Reply::read(c, move |c, _| {
             let block = c.block(at)?.ok_or_else(|| unknown_block(at))?;
@@ -81,7 +81,10 @@ pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
 }
 
 /// The block of a final transaction, and its place there.
-fn located<B: Backend>(context: &Context<B>, hash: B256) -> Result<Option<(Arc<RecoveredBlock>, usize)>, RpcError> {
+pub(super) fn located<B: Backend>(
+    context: &Context<B>,
+    hash: B256,
+) -> Result<Option<(Arc<RecoveredBlock>, usize)>, RpcError> {
     let Some((height, index)) = context.backend.locate(hash)? else { return Ok(None) };
     Ok(context.backend.block(height)?.map(|block| (block, index)))
 }
@@ -91,7 +94,7 @@ fn not_found() -> RpcError {
 }
 
 /// The calls of a block's transactions in one list, as `trace_*` tells them.
-fn flat<B: Backend>(
+pub(super) fn flat<B: Backend>(
     context: &Context<B>,
     block: &RecoveredBlock,
     only: Option<usize>,

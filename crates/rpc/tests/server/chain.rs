@@ -18,8 +18,8 @@ use baton_primitives::{
 };
 use baton_rpc::{
     ports::{
-        Account, Call, CallError, Chain, Execute, ExecutedBlock, Heads, Outcome, ReadError, Receipt, Receipts, Rollup,
-        Submit, SubmitError, Waiting,
+        Account, Call, CallError, Chain, Estimate, Execute, ExecutedBlock, Heads, Outcome, ReadError, Receipt,
+        Receipts, Rollup, SimulatedBlock, Simulation, Submit, SubmitError, Waiting,
     },
     types::{BatchInfo, LeaderSchedule, SyncStatus},
 };
@@ -187,6 +187,10 @@ impl Chain for TestChain {
         Ok(B256::from(slot + U256::from(at.get())))
     }
 
+    fn state_history(&self) -> (Height, Option<u64>) {
+        (Height::ZERO, None)
+    }
+
     fn next_base_fee(&self) -> u64 {
         7
     }
@@ -219,6 +223,25 @@ impl Execute for TestChain {
             Some(5) => panic!("a bug in the executor"),
             _ => Outcome::Success { output: input, gas_used: 50_000, gas_refunded: 0 },
         })
+    }
+
+    fn estimate_gas(&self, call: &Call) -> Result<Estimate, CallError> {
+        let allowance = call.request.gas.unwrap();
+        Ok(match self.call(call) {
+            Ok(Outcome::Success { gas_used, .. }) => Estimate::Enough(gas_used),
+            Ok(outcome) => Estimate::Fails { allowance, outcome },
+            Err(CallError::IntrinsicGas { .. }) => Estimate::Never { allowance },
+            Err(error) => return Err(error),
+        })
+    }
+
+    fn simulate(&self, simulation: &Simulation) -> Result<Vec<SimulatedBlock>, CallError> {
+        let Some(block) = simulation.blocks.first().filter(|b| b.calls.is_empty()) else {
+            return Err(CallError::Coded { code: -38_010, message: "this chain simulates no calls".into() });
+        };
+        assert!(block.state_overrides.is_none());
+        let block = self.at(simulation.at).unwrap().block;
+        Ok(vec![SimulatedBlock { block: RecoveredBlock::clone(&block), receipts: Vec::new(), calls: Vec::new() }])
     }
 
     fn access_list(&self, call: &Call) -> Result<(AccessList, Outcome), CallError> {

@@ -1,7 +1,10 @@
 //! The server over real sockets: HTTP and WebSocket clients against a small chain kept in memory.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod admin;
 mod chain;
+mod discover;
+mod explorer;
 mod feed;
 mod http;
 mod limits;

@@ -126,3 +126,80 @@ async fn what_cannot_be_traced_is_named_and_endless_recording_is_stopped() {
     let (_, message) = world.error("debug_traceCall", json!([{ "to": NOBODY }, "latest", overrides])).await;
     assert!(message.contains("timeout"), "{message}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_tracer_that_the_node_names_works() {
+    let world = World::paused().await;
+    let number = eventful(&world).await;
+    let block = world.result("eth_getBlockByNumber", json!([format!("{number:#x}"), false])).await;
+    let hash = &block["transactions"][3];
+    let trace = async |options: Value| world.result("debug_traceTransaction", json!([hash, options])).await;
+    assert_eq!(trace(json!({ "tracer": "noopTracer" })).await, json!({}));
+    let calls = trace(json!({ "tracer": "callTracer" })).await;
+    let many = json!({ "tracer": "muxTracer", "tracerConfig": { "callTracer": {}, "4byteTracer": null } });
+    let many = trace(many).await;
+    assert_eq!(many["callTracer"], calls, "{many}");
+    assert_eq!(many["4byteTracer"].as_object().unwrap().len(), 1, "{many}");
+    let flat = trace(json!({ "tracer": "flatCallTracer" })).await;
+    assert_eq!(flat[0]["action"]["from"], calls["from"]);
+    let before = trace(json!({ "tracer": "prestateTracer" })).await;
+    assert!(before[calls["from"].as_str().unwrap()]["balance"].is_string(), "{before}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flat_traces_of_ranges_and_calls_agree_with_those_of_blocks() {
+    let world = World::paused().await;
+    let number = eventful(&world).await;
+    let at = format!("{number:#x}");
+    let block = world.result("trace_block", json!([at])).await;
+    let all = world.result("trace_filter", json!([{ "fromBlock": at, "toBlock": at }])).await;
+    assert_eq!(all, block);
+    let passer = predeploys::MESSAGE_PASSER.to_string().to_lowercase();
+    let filter = json!({ "fromBlock": "0x1", "toAddress": [passer], "after": "0x1", "count": "0x1" });
+    let some = world.result("trace_filter", json!([filter])).await;
+    assert_eq!(some.as_array().unwrap().len(), 1, "{some}");
+    assert_eq!(some[0]["action"]["to"], passer);
+    let (code, message) = world.error("trace_filter", json!([{ "fromBlock": "0x9", "toBlock": "0x1" }])).await;
+    assert_eq!(code, -32602, "{message}");
+    let replayed = world.result("trace_replayBlockTransactions", json!([at, ["trace"]])).await;
+    let frames: usize = replayed.as_array().unwrap().iter().map(|t| t["trace"].as_array().unwrap().len()).sum();
+    assert_eq!(frames, block.as_array().unwrap().len());
+    let (code, message) = world.error("trace_replayBlockTransactions", json!([at, ["vmTrace"]])).await;
+    assert!(code == -32602 && message.contains("debug_traceTransaction"), "{message}");
+    let called = world.result("trace_call", json!([{ "to": predeploys::MESSAGE_PASSER }, ["trace"]])).await;
+    assert_eq!(called["trace"][0]["error"], "Reverted", "{called}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_explorer_sees_inside_of_transactions_and_who_made_contracts() {
+    let world = World::paused().await;
+    let number = eventful(&world).await;
+    let provider = world.provider(RICH);
+    let receipts = world.result("eth_getBlockReceipts", json!([format!("{number:#x}")])).await;
+    let call = &receipts[4];
+    let entries = world.result("ots_traceTransaction", json!([call["transactionHash"]])).await;
+    assert_eq!((&entries[0]["type"], &entries[0]["depth"]), (&json!("CALL"), &json!(0)));
+    assert_eq!((&entries[1]["depth"], &entries[1]["to"]), (&json!(1), &json!(predeploys::MESSAGE_PASSER)));
+    assert_eq!(world.result("ots_getTransactionError", json!([call["transactionHash"]])).await, "0x");
+    assert_eq!(world.result("ots_getInternalOperations", json!([call["transactionHash"]])).await, json!([]));
+    // The contract that the call went to was made in the block before, by the first transaction of the rich account.
+    let creator = world.result("ots_getContractCreator", json!([call["to"]])).await;
+    let first = world.result("ots_getTransactionBySenderAndNonce", json!([signer(RICH).address(), 0])).await;
+    assert_eq!((&creator["hash"], &creator["creator"]), (&first, &json!(signer(RICH).address())));
+    assert_eq!(world.result("ots_getContractCreator", json!([predeploys::MESSAGE_PASSER])).await, Value::Null);
+
+    // A contract that another one makes, with a wei: PUSH0 PUSH0 PUSH1 1 CREATE, SSTORE its address.
+    let maker = hex::decode("5f5f6001f05f5500").unwrap();
+    let create = TransactionRequest::default().with_deploy_code(deploying(&maker));
+    let create = provider.send_transaction(create).await.unwrap();
+    world.seal(Vec::new()).await;
+    let maker = create.get_receipt().await.unwrap().contract_address.unwrap();
+    let request = TransactionRequest::default().with_to(maker).with_value(U256::from(1)).with_gas_limit(200_000);
+    let made = provider.send_transaction(request).await.unwrap();
+    world.seal(Vec::new()).await;
+    let made = made.get_receipt().await.unwrap();
+    assert!(made.status());
+    let operations = world.result("ots_getInternalOperations", json!([made.transaction_hash])).await;
+    assert_eq!((&operations[0]["type"], &operations[0]["value"]), (&json!(2), &json!("0x1")), "{operations}");
+    assert_eq!(operations[0]["from"], json!(maker));
+}

@@ -1,0 +1,119 @@
+//! `eth_fillTransaction`: what a request leaves out, filled in for its sender to sign.
+
+use super::{Methods, Reply, execute};
+use crate::{
+    context::Context,
+    error::{RpcError, code},
+    ports::Backend,
+};
+use alloy::{
+    consensus::{SignableTransaction, TxEip1559, TxEip2930, TxEip7702, TxLegacy},
+    eips::{BlockId, eip2718::Encodable2718},
+    primitives::{Bytes, Signature, TxKind, U256},
+    rpc::types::{FillTransaction, TransactionRequest},
+};
+use baton_primitives::Transaction;
+
+pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
+    table.add("eth_fillTransaction(transaction: Call) -> Filled", |c, p| {
+        let request: TransactionRequest = p.required()?;
+        Reply::read(c, move |c, _| fill(c, request))
+    });
+}
+
+/// As geth fills it: the next nonce, twice the base fee and the suggested tip as caps, the estimated gas.
+fn fill<B: Backend>(
+    context: &Context<B>,
+    mut request: TransactionRequest,
+) -> Result<FillTransaction<Transaction>, RpcError> {
+    let backend = &context.backend;
+    if request.blob_versioned_hashes.is_some() || request.max_fee_per_blob_gas.is_some() {
+        return Err(RpcError::new(code::REJECTED, "transaction type not supported: 0x3"));
+    }
+    let chain_id = backend.chain_id();
+    if let Some(have) = request.chain_id
+        && have != chain_id
+    {
+        return Err(RpcError::params(format!("chainId does not match node's (have={have}, want={chain_id})")));
+    }
+    request.chain_id = Some(chain_id);
+    let from = request.from.unwrap_or_default();
+    let latest = backend.heads().latest;
+    if request.nonce.is_none() {
+        let nonce = backend.account(latest, from)?.nonce;
+        request.nonce = Some(nonce.max(backend.next_nonce(from).unwrap_or(0)));
+    }
+    if request.gas_price.is_none() {
+        let tip = *request.max_priority_fee_per_gas.get_or_insert_with(|| backend.suggested_tip());
+        let cap = u128::from(backend.next_base_fee()).saturating_mul(2).saturating_add(tip);
+        let cap = *request.max_fee_per_gas.get_or_insert(cap);
+        if cap < tip {
+            return Err(RpcError::params(format!("maxFeePerGas ({cap}) < maxPriorityFeePerGas ({tip})")));
+        }
+    }
+    if request.gas.is_none() {
+        // Without a price: what the sender can pay for is its own concern, as in geth.
+        let mut priceless = request.clone();
+        (priceless.gas_price, priceless.max_fee_per_gas, priceless.max_priority_fee_per_gas) = (None, None, None);
+        let call = execute::Simulation::new(priceless, BlockId::latest(), Default::default(), Default::default())?;
+        request.gas = Some(execute::estimate(context, call)?);
+    }
+    let tx = unsigned(&request, chain_id)?;
+    Ok(FillTransaction { raw: Bytes::from(tx.encoded_2718()), tx })
+}
+
+/// The transaction with a zero signature: what is to be signed, in a form that decodes.
+fn unsigned(request: &TransactionRequest, chain_id: u64) -> Result<Transaction, RpcError> {
+    let signature = Signature::new(U256::ZERO, U256::ZERO, false);
+    let nonce = request.nonce.unwrap_or_default();
+    let gas_limit = request.gas.unwrap_or_default();
+    let to = request.to.unwrap_or(TxKind::Create);
+    let value = request.value.unwrap_or_default();
+    let input = request.input.input().cloned().unwrap_or_default();
+    let access_list = request.access_list.clone().unwrap_or_default();
+    let max_fee_per_gas = request.max_fee_per_gas.unwrap_or_default();
+    let max_priority_fee_per_gas = request.max_priority_fee_per_gas.unwrap_or_default();
+    let authorization_list = request.authorization_list.clone().unwrap_or_default();
+    if !authorization_list.is_empty() {
+        let TxKind::Call(to) = to else {
+            return Err(RpcError::params("EIP-7702 transaction cannot be used to create contract"));
+        };
+        let tx = TxEip7702 {
+            chain_id,
+            nonce,
+            gas_limit,
+            max_fee_per_gas,
+            max_priority_fee_per_gas,
+            to,
+            value,
+            access_list,
+            authorization_list,
+            input,
+        };
+        return Ok(Transaction::Eip7702(tx.into_signed(signature)));
+    }
+    Ok(match (request.gas_price, &request.access_list) {
+        (Some(gas_price), None) => {
+            let tx = TxLegacy { chain_id: Some(chain_id), nonce, gas_price, gas_limit, to, value, input };
+            Transaction::Legacy(tx.into_signed(signature))
+        }
+        (Some(gas_price), Some(_)) => {
+            let tx = TxEip2930 { chain_id, nonce, gas_price, gas_limit, to, value, access_list, input };
+            Transaction::Eip2930(tx.into_signed(signature))
+        }
+        (None, _) => {
+            let tx = TxEip1559 {
+                chain_id,
+                nonce,
+                gas_limit,
+                max_fee_per_gas,
+                max_priority_fee_per_gas,
+                to,
+                value,
+                access_list,
+                input,
+            };
+            Transaction::Eip1559(tx.into_signed(signature))
+        }
+    })
+}

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Runs web3.py's own provider suite against a node and prints how many of its checks pass.
+# Usage: web3py.sh <rpc> <key file> [directory for the Python environment]
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+export BATON_RPC=$1
+BATON_KEY=$(cat "$2")
+export BATON_KEY
+environment=${3:-${XDG_CACHE_HOME:-$HOME/.cache}/baton-web3py}
+if [ ! -x "$environment/bin/pytest" ]; then
+    python3 -m venv "$environment"
+    "$environment/bin/pip" install --quiet web3==7.16.0 'pytest<9' pytest-asyncio pytest-timeout
+fi
+# The count is the answer, so a failed check is no error of this script.
+"$environment/bin/pytest" -q --timeout 60 -p no:cacheprovider -o asyncio_mode=strict --tb=line "$here/web3py/test_provider.py" || true

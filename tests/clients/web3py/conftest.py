@@ -1,0 +1,134 @@
+"""Fixtures of web3.py's own provider suite, against a running node. BATON_RPC and BATON_KEY name the node and a rich account."""
+
+import os
+
+import pytest
+from eth_account import Account
+from web3 import HTTPProvider, Web3
+from web3._utils.contract_sources.contract_data.math_contract import MATH_CONTRACT_DATA
+from web3._utils.contract_sources.contract_data.event_contracts import *  # noqa: F401,F403
+from web3._utils.contract_sources.contract_data.emitter_contract import EMITTER_CONTRACT_DATA
+from web3._utils.contract_sources.contract_data.offchain_lookup import OFFCHAIN_LOOKUP_DATA
+from web3._utils.contract_sources.contract_data.panic_errors_contract import PANIC_ERRORS_CONTRACT_DATA
+from web3._utils.contract_sources.contract_data.revert_contract import REVERT_CONTRACT_DATA
+from web3._utils.contract_sources.contract_data.storage_contract import STORAGE_CONTRACT_DATA
+from web3.middleware import SignAndSendRawMiddlewareBuilder
+from web3._utils.module_testing.utils import RequestMocker
+
+KEY = os.environ["BATON_KEY"]
+ACCOUNT = Account.from_key(KEY)
+
+
+@pytest.fixture(scope="module")
+def w3():
+    w3 = Web3(HTTPProvider(os.environ["BATON_RPC"], request_kwargs={"timeout": 10}))
+    # The node holds no keys: what it is asked to send is signed here.
+    w3.middleware_onion.inject(SignAndSendRawMiddlewareBuilder.build(ACCOUNT), layer=0)
+    w3.eth.default_account = ACCOUNT.address
+    return w3
+
+
+@pytest.fixture
+def request_mocker():
+    return RequestMocker
+
+
+def deployed(w3, data):
+    factory = w3.eth.contract(abi=data["abi"], bytecode=data["bytecode"])
+    hash = factory.constructor().transact({"from": ACCOUNT.address})
+    return hash, w3.eth.wait_for_transaction_receipt(hash)["contractAddress"], data["abi"]
+
+
+def deployer(name, data):
+    def contract(w3):
+        _, address, abi = deployed(w3, data)
+        return w3.eth.contract(address=address, abi=abi)
+
+    contract.__name__ = name
+    return pytest.fixture(scope="module", name=name)(contract)
+
+
+emitter_contract = deployer("emitter_contract", EMITTER_CONTRACT_DATA)
+offchain_lookup_contract = deployer("offchain_lookup_contract", OFFCHAIN_LOOKUP_DATA)
+panic_errors_contract = deployer("panic_errors_contract", PANIC_ERRORS_CONTRACT_DATA)
+revert_contract = deployer("revert_contract", REVERT_CONTRACT_DATA)
+storage_contract = deployer("storage_contract", STORAGE_CONTRACT_DATA)
+
+
+@pytest.fixture(scope="module")
+def math_contract_deploy(w3):
+    return deployed(w3, MATH_CONTRACT_DATA)
+
+
+@pytest.fixture(scope="module")
+def math_contract_deploy_txn_hash(math_contract_deploy):
+    return math_contract_deploy[0]
+
+
+@pytest.fixture(scope="module")
+def math_contract(w3, math_contract_deploy):
+    return w3.eth.contract(address=math_contract_deploy[1], abi=math_contract_deploy[2])
+
+
+@pytest.fixture
+def math_contract_address(math_contract, address_conversion_func):
+    return address_conversion_func(math_contract.address)
+
+
+@pytest.fixture
+def emitter_contract_address(emitter_contract, address_conversion_func):
+    return address_conversion_func(emitter_contract.address)
+
+
+@pytest.fixture(params=[lambda a: a, lambda a: bytes.fromhex(a[2:])], ids=["text", "bytes"])
+def address_conversion_func(request):
+    return request.param
+
+
+@pytest.fixture
+def keyfile_account_pkey():
+    return KEY
+
+
+@pytest.fixture
+def keyfile_account_address():
+    return ACCOUNT.address
+
+
+@pytest.fixture
+def keyfile_account_address_dual_type(keyfile_account_address, address_conversion_func):
+    return address_conversion_func(keyfile_account_address)
+
+
+@pytest.fixture(scope="module")
+def mined_txn_hash(w3):
+    hash = w3.eth.send_transaction({"from": ACCOUNT.address, "to": ACCOUNT.address, "value": 1, "gas": 21_000})
+    w3.eth.wait_for_transaction_receipt(hash)
+    return hash
+
+
+@pytest.fixture(scope="module")
+def block_with_txn(w3, mined_txn_hash):
+    return w3.eth.get_block(w3.eth.get_transaction(mined_txn_hash)["blockNumber"])
+
+
+@pytest.fixture(scope="module")
+def txn_hash_with_log(w3, emitter_contract):
+    hash = emitter_contract.functions.logDouble(which=1, arg0=12345, arg1=54321).transact({"from": ACCOUNT.address})
+    w3.eth.wait_for_transaction_receipt(hash)
+    return hash
+
+
+@pytest.fixture(scope="module")
+def block_with_txn_with_log(w3, txn_hash_with_log):
+    return w3.eth.get_block(w3.eth.get_transaction(txn_hash_with_log)["blockNumber"])
+
+
+@pytest.fixture(scope="module")
+def empty_block(w3):
+    return w3.eth.get_block(0)
+
+
+@pytest.fixture
+def skip_if_testrpc():
+    return lambda _: None
