@@ -49,7 +49,9 @@ contract WaitingProof is Pots {
         vm.store(address(staking), _slot(0), bytes32(fields | uint256(raisedAt) << 208));
         staking.setCommission(ID, asked);
         uint16 counts = staking.sequencer(ID).commission;
-        assert(asked <= most && (asked <= former || (asked - former <= 500 && block.timestamp >= uint256(raisedAt) + 7 days)) || raisedAt == 0);
+        assert(
+            asked <= most && (asked <= former || (asked - former <= 500 && block.timestamp >= uint256(raisedAt) + 7 days)) || raisedAt == 0
+        );
         // Announced, a rise does not count in this period.
         assert(asked > former ? counts == former : counts == asked);
         staking.roll();
