@@ -112,12 +112,12 @@ library Snapshots {
     /// @notice The draw of (epoch, term): keccak256(abi.encode(seed, epoch, term)) mod total stake.
     function draw(bytes memory data, bytes32 seed, uint64 epoch, uint64 term) internal pure returns (uint256) {
         uint256 hash;
-        // No memory is kept: a thousand draws cost no more than a thousand times one.
+        // No memory is kept: a thousand draws cost no more than a thousand times one. Assembly sees what a cast left beyond 64 bits.
         assembly ("memory-safe") {
             let at := mload(0x40)
             mstore(at, seed)
-            mstore(add(at, 32), epoch)
-            mstore(add(at, 64), term)
+            mstore(add(at, 32), and(epoch, 0xffffffffffffffff))
+            mstore(add(at, 64), and(term, 0xffffffffffffffff))
             hash := keccak256(at, 96)
         }
         return hash % totalStake(data);
