@@ -307,7 +307,7 @@ contract BatchInbox is IBatchInbox {
     /// @inheritdoc IBatchInbox
     function participation() external view returns (uint64 batches, uint64[] memory signed) {
         batches = _head.batchesInEpoch;
-        (address code,) = pool.snapshotData(_head.snapshot);
+        (address code,,,) = _serving(_head.snapshot);
         signed = _signed.read(Snapshots.count(Snapshots.load(code)), batches);
     }
 
@@ -357,7 +357,7 @@ contract BatchInbox is IBatchInbox {
             _equal("nextSnapshot", core.nextSnapshot, core.snapshot);
         } else {
             uint64 origin = _epochs[core.epoch - 1].closingOrigin;
-            (, uint64 sealBlock) = pool.snapshotBlocks(core.snapshot);
+            (,,, uint64 sealBlock) = _serving(core.snapshot);
             if (sealBlock > origin) _equal("nextSnapshot", core.nextSnapshot, core.snapshot);
             else if (!pool.isNewestAt(core.nextSnapshot, origin)) revert BatchInbox_OutOfRange("nextSnapshot", core.nextSnapshot, 0, origin);
         }
@@ -390,7 +390,7 @@ contract BatchInbox is IBatchInbox {
 
     /// @dev The set's certificate and its age, and whether it is the caller's turn.
     function _verify(Core calldata core, Head memory head, Certificate calldata certificate, bytes memory message) private {
-        (address code, bytes32 seed, uint64 takenBlock) = pool.servingData(core.snapshot);
+        (address code, bytes32 seed, uint64 takenBlock,) = _serving(core.snapshot);
         // No duty outlives its stake.
         uint256 age = (block.number - takenBlock) * l1BlockTime;
         if (age > certificateLife) revert BatchInbox_SnapshotExpired(core.snapshot, age, certificateLife);
@@ -481,6 +481,10 @@ contract BatchInbox is IBatchInbox {
     }
 
     // -- Helpers
+
+    function _serving(uint64 id) private view returns (address code, bytes32 seed, uint64 takenBlock, uint64 sealBlock) {
+        return pool.servingData(id);
+    }
 
     function _read() private view returns (Head memory) {
         return _head;

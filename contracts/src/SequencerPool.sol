@@ -87,15 +87,17 @@ contract SequencerPool is ISequencerPool {
     /// @inheritdoc ISequencerPool
     function register(uint64 id, Keys calldata keys, bytes calldata possession) external {
         address owner = _onlyOwner(id);
-        if (keys.identity == 0) revert SequencerPool_Malformed("identity");
-        if (keys.operator == address(0)) revert SequencerPool_Malformed("operator");
-        if (keys.blsKey.length != Bls.G2_LENGTH) revert SequencerPool_Malformed("blsKey");
         uint256 length = bytes(keys.endpoint).length;
-        if (length == 0 || length > 255) revert SequencerPool_Malformed("endpoint");
+        string memory bad;
+        if (keys.identity == 0) bad = "identity";
+        else if (keys.operator == address(0)) bad = "operator";
+        else if (keys.blsKey.length != Bls.G2_LENGTH) bad = "blsKey";
+        else if (length == 0 || length > 255) bad = "endpoint";
+        if (bytes(bad).length != 0) revert SequencerPool_Malformed(bad);
 
         Seat storage seat = _seats[id];
         if (seat.card != address(0)) {
-            delete _users[keccak256(abi.encode("endpoint", Cards.read(seat.card).endpoint))];
+            delete _users[_keyOf("endpoint", bytes(Cards.read(seat.card).endpoint))];
         }
         _use(id, "identity", abi.encode(keys.identity));
         _use(id, "operator", abi.encode(keys.operator));
@@ -127,7 +129,7 @@ contract SequencerPool is ISequencerPool {
         if (!Bls.verify(message, Bls.DST, Cards.blsKey(seat.card), signature)) revert SequencerPool_BadReadiness(id);
 
         IStaking.Sequencer memory s = _sequencer(id);
-        if (s.selfStake < rules.minStake) revert SequencerPool_InsufficientStake(id, s.selfStake, rules.minStake);
+        _checkStake(id, s.selfStake, rules.minStake);
         (uint256 newcomers, uint256 limit) = churn();
         if (newcomers >= limit) revert SequencerPool_TooManyEntries(newcomers, limit);
         if (_active.length >= rules.maxMembers) _yieldLowest(s.stake, rules.maxStake);
@@ -184,7 +186,7 @@ contract SequencerPool is ISequencerPool {
     /// @inheritdoc ISequencerPool
     function installSet(uint64[] calldata members) external returns (uint64 id) {
         if (msg.sender != address(inbox)) revert SequencerPool_NotInbox(address(inbox), msg.sender);
-        IParameters.Stakes memory rules = _rules();
+        uint256 minStake = _minStake();
         // Not `maxMembers`: a lower limit must not stand in the way of a recovery.
         if (members.length > SEATS) revert SequencerPool_SetFull(members.length, SEATS);
         for (uint256 i = _active.length; i > 0; --i) {
@@ -193,8 +195,7 @@ contract SequencerPool is ISequencerPool {
         for (uint256 i = 0; i < members.length; ++i) {
             Seat storage seat = _seats[members[i]];
             if (seat.status != Status.Registered) revert SequencerPool_WrongStatus(members[i], seat.status);
-            uint256 selfStake = _sequencer(members[i]).selfStake;
-            if (selfStake < rules.minStake) revert SequencerPool_InsufficientStake(members[i], selfStake, rules.minStake);
+            _checkStake(members[i], _sequencer(members[i]).selfStake, minStake);
             _enter(members[i], seat);
         }
         id = _take();
@@ -252,9 +253,9 @@ contract SequencerPool is ISequencerPool {
     }
 
     /// @inheritdoc ISequencerPool
-    function servingData(uint64 id) external view returns (address code, bytes32 seed, uint64 takenBlock) {
+    function servingData(uint64 id) external view returns (address code, bytes32 seed, uint64 takenBlock, uint64 sealBlock) {
         Frozen storage frozen = _snapshots[id];
-        return (frozen.code, frozen.seed, frozen.takenBlock);
+        return (frozen.code, frozen.seed, frozen.takenBlock, frozen.sealBlock);
     }
 
     /// @inheritdoc ISequencerPool
@@ -313,7 +314,7 @@ contract SequencerPool is ISequencerPool {
 
     /// @inheritdoc ISequencerPool
     function sequencerOf(bytes calldata blsKey) external view returns (uint64 id) {
-        return _users[keccak256(abi.encode("blsKey", blsKey))];
+        return _users[_keyOf("blsKey", blsKey)];
     }
 
     /// @inheritdoc ISequencerPool
@@ -353,6 +354,14 @@ contract SequencerPool is ISequencerPool {
         return staking.period();
     }
 
+    function _minStake() private view returns (uint256) {
+        return staking.minStake();
+    }
+
+    function _checkStake(uint64 id, uint256 selfStake, uint256 minStake) private pure {
+        if (selfStake < minStake) revert SequencerPool_InsufficientStake(id, selfStake, minStake);
+    }
+
     function _rules() private view returns (IParameters.Stakes memory) {
         return parameters.stakes();
     }
@@ -365,23 +374,28 @@ contract SequencerPool is ISequencerPool {
         return inbox.setOf(epoch, _generation());
     }
 
+    function _byteAt(bytes calldata data, uint256 i) private pure returns (uint256) {
+        return uint8(data[i]);
+    }
+
     /// @dev Field 13 of a block header, whose hash was checked: so it is one, in the only encoding. A list of more than 55 bytes; each field has
     /// its length before it, in one byte below 56, else in the bytes counted by the first; a byte below 128 is a field of its own.
     function _prevRandao(bytes calldata header) private pure returns (bytes32) {
-        uint256 at = uint8(header[0]) - 0xf6;
-        for (uint256 field = 0; field < 13; ++field) {
-            uint256 first = uint8(header[at++]);
-            if (first > 0xb7) {
-                uint256 length;
-                for (; first > 0xb7; --first) {
-                    length = (length << 8) | uint8(header[at++]);
+        unchecked {
+            uint256 at = _byteAt(header, 0) - 0xf6;
+            for (uint256 field = 0; field < 13; ++field) {
+                uint256 first = _byteAt(header, at++);
+                uint256 length = first > 0x80 ? first - 0x80 : 0;
+                if (first > 0xb7) {
+                    length = 0;
+                    for (; first > 0xb7; --first) {
+                        length = (length << 8) | _byteAt(header, at++);
+                    }
                 }
                 at += length;
-            } else if (first > 0x80) {
-                at += first - 0x80;
             }
+            return bytes32(header[at + 1:]);
         }
-        return bytes32(header[at + 1:at + 33]);
     }
 
     function _onlyOwner(uint64 id) private view returns (address owner) {
@@ -396,10 +410,14 @@ contract SequencerPool is ISequencerPool {
 
     /// @dev Marks a key, account or endpoint as this sequencer's.
     function _use(uint64 id, string memory kind, bytes memory value) private {
-        bytes32 key = keccak256(abi.encode(kind, value));
+        bytes32 key = _keyOf(kind, value);
         uint64 user = _users[key];
         if (user != 0 && user != id) revert SequencerPool_Taken(kind, user);
         _users[key] = id;
+    }
+
+    function _keyOf(string memory kind, bytes memory value) private pure returns (bytes32) {
+        return keccak256(abi.encode(kind, value));
     }
 
     function _possessionMessage(address owner, bytes memory blsKey) private view returns (bytes memory) {
@@ -452,7 +470,7 @@ contract SequencerPool is ISequencerPool {
 
     /// @dev Drops members below the minimum, orders the rest by identity, sums their keys and stake, and freezes all of it.
     function _take() private returns (uint64 id) {
-        uint256 minStake = staking.minStake();
+        uint256 minStake = _minStake();
         for (uint256 i = _active.length; i > 0; --i) {
             if (_sequencer(_active[i - 1]).selfStake < minStake) _leave(i - 1, DeactivationReason.Stake);
         }
@@ -485,10 +503,11 @@ contract SequencerPool is ISequencerPool {
         bytes memory keys = new bytes(2 * Bls.G2_LENGTH);
         uint128 total;
         for (uint256 i = 0; i < length; ++i) {
-            Cards.copyKey(members[i].card, keys, i == 0 ? 0 : Bls.G2_LENGTH);
+            Snapshots.Member memory m = members[i];
+            Cards.copyKey(m.card, keys, i == 0 ? 0 : Bls.G2_LENGTH);
             if (i > 0) Bls.accumulate(keys);
-            total += members[i].stake;
-            (ids[i], stakes[i], shares[i], commissions[i]) = (members[i].id, members[i].stake, members[i].shares, members[i].commission);
+            total += m.stake;
+            (ids[i], stakes[i], shares[i], commissions[i]) = (m.id, m.stake, m.shares, m.commission);
         }
         Frozen storage frozen = _snapshots[id];
         frozen.code = Snapshots.write(Bls.firstOf(keys), total, members);

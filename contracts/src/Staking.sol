@@ -138,9 +138,7 @@ contract Staking is StakingLedger {
         if (bps == 0 || bps > MAX_SLASH) revert Staking_SlashOutOfBounds(bps, MAX_SLASH);
         uint64 current = _period;
         if (snapshot >= current) revert Staking_UnknownSnapshot(snapshot);
-        // Until then nothing that was bonded in the snapshot can have been paid out.
-        uint256 end = _rolledAt[snapshot] + unbonding;
-        if (block.timestamp >= end) revert Staking_SlashTooLate(end, block.timestamp);
+        _checkReach(snapshot);
         uint256 spared = _joinedAfter(pot, snapshot, current);
         uint256 reached = Math.mulDiv(pot.shares - spared, uint256(pot.stake) + 1, pot.shares + VIRTUAL_SHARES);
         uint256 loss = Math.mulDiv(reached, bps, 10_000, Math.Rounding.Ceil);
@@ -149,13 +147,14 @@ contract Staking is StakingLedger {
         if (spared != 0 && (loss == reached || reached * CRUMBS < pot.stake)) loss = 0;
         uint256 bonus = loss == 0 || spared == 0 ? 0 : Math.mulDiv(spared, loss, reached - loss);
         bonus = Math.min(bonus, type(uint104).max - pot.shares);
-        pot.slashes[pot.slashCount++] =
-            Slash({snapshot: uint24(snapshot), period: uint24(current), bps: bps, spared: uint104(spared), bonus: uint104(bonus)});
+        Slash storage s = pot.slashes[pot.slashCount++];
+        (s.snapshot, s.period, s.bps, s.spared) = (uint24(snapshot), uint24(current), bps, uint104(spared));
         pot.stake -= uint88(loss);
         _takeBonded(loss);
         amount = uint128(loss);
         emit Slashed(id, snapshot, amount, 0, pot.stake);
         if (bonus != 0) {
+            s.bonus = uint104(bonus);
             (pot.shares, pot.sharesFrom) = (pot.shares + uint104(bonus), uint24(current));
             pot.joined[current] += bonus;
             emit LaterStakeSpared(id, snapshot, uint128(spared), uint128(bonus), pot.shares, current);

@@ -387,6 +387,12 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
         emit SwitchSlashed(from, id, account, paid);
     }
 
+    /// @dev Until the unbonding time has passed since the snapshot, nothing that was bonded in it can have been paid out.
+    function _checkReach(uint64 snapshot) internal view {
+        uint256 end = _rolledAt[snapshot] + unbonding;
+        if (block.timestamp >= end) revert Staking_SlashTooLate(end, block.timestamp);
+    }
+
     /// @dev Counts what a slash took from bonded stake.
     function _takeBonded(uint256 amount) internal {
         _totalStake -= uint104(amount);
@@ -466,14 +472,14 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
         return _period > pot.commissionRaisedIn ? pot.commission : pot.formerCommission;
     }
 
-    /// @dev What shares are worth now, rounded down.
+    /// @dev What shares are worth now, rounded down. Amounts and shares have at most 128 bits, here and below, and their products fit.
     function _toStake(Pot storage pot, uint256 shares) internal view returns (uint256) {
-        return Math.mulDiv(shares, uint256(pot.stake) + 1, pot.shares + VIRTUAL_SHARES);
+        return shares * (uint256(pot.stake) + 1) / (pot.shares + VIRTUAL_SHARES);
     }
 
     /// @dev What stake buys now, rounded down.
     function _toShares(Pot storage pot, uint256 amount) internal view returns (uint128) {
-        return Math.mulDiv(amount, pot.shares + VIRTUAL_SHARES, uint256(pot.stake) + 1).toUint128();
+        return (amount * (pot.shares + VIRTUAL_SHARES) / (uint256(pot.stake) + 1)).toUint128();
     }
 
     /// @dev Takes tokens from the caller; a token that keeps a part of them is refused. The last step of every entry: all state is written

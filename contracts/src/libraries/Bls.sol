@@ -81,9 +81,8 @@ library Bls {
         if (pair.length != 2 * G2_LENGTH || !_into(G2ADD, pair, pair, G2_LENGTH)) revert Bls_InvalidPoint(G2ADD);
     }
 
-    /// @notice The first of the two points of G2 in `pair`, which is cut to it.
+    /// @notice The first of the two points of G2 in `pair`, which is cut to it: what `accumulate` summed up.
     function firstOf(bytes memory pair) internal pure returns (bytes memory) {
-        if (pair.length != 2 * G2_LENGTH) revert Bls_InvalidPoint(G2ADD);
         assembly ("memory-safe") {
             mstore(pair, 256)
         }
