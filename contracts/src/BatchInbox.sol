@@ -69,24 +69,27 @@ contract BatchInbox is IBatchInbox {
 
     // -- Storage
 
-    /// @dev Three slots: what the next batch depends on, and what its poster is repaid at most.
+    /// @dev What the next batch depends on. Two slots that every batch writes, and one for what changes rarely.
     struct Head {
-        uint64 index;
-        uint64 epoch;
-        uint64 snapshot;
-        uint64 lastHeight;
-        uint48 generation;
+        uint48 index;
+        uint40 epoch;
+        uint40 snapshot;
+        uint56 firstHeight;
+        uint56 lastHeight;
+        uint16 batchesInEpoch;
         uint48 lastTimestamp;
         uint48 originNumber;
+        // The chain has started once there is one.
         uint48 acceptedBlock;
         uint48 acceptedAt;
-        uint16 batchesInEpoch;
-        uint64 deposits;
+        uint56 deposits;
+        bool recovering;
+        uint48 generation;
+        // Where a recovery cut the epoch that holds this height short.
+        uint56 cutHeight;
+        // What its poster is repaid at most.
         uint48 tipCap;
         uint72 repayCap;
-        // Where a recovery cut the epoch that holds this height short.
-        uint64 cutHeight;
-        bool recovering;
     }
 
     /// @dev Two slots; the second, and the last three fields of the first, are of the closing batch.
@@ -106,7 +109,6 @@ contract BatchInbox is IBatchInbox {
     }
 
     Head private _head;
-    bool private _started;
     mapping(uint256 place => bytes32) private _coreHashes;
     mapping(uint64 epoch => Row) private _epochs;
     mapping(uint64 generation => Resumption) private _resumptions;
@@ -138,16 +140,15 @@ contract BatchInbox is IBatchInbox {
     /// @inheritdoc IBatchInbox
     function start(Genesis calldata genesis, uint64[] calldata members) external payable {
         if (msg.sender != deployer) revert BatchInbox_NotDeployer(deployer, msg.sender);
-        if (_started) revert BatchInbox_Started(true);
+        if (_head.acceptedBlock != 0) revert BatchInbox_Started(true);
         if (msg.value != genesis.supply) revert BatchInbox_WrongSupply(msg.value, genesis.supply);
         _checkOrigin(genesis.originNumber, genesis.originHash);
         (bool exact,) = portal.isCountAt(0, genesis.originNumber);
         if (!exact) revert BatchInbox_WrongDeposits(0, genesis.originNumber);
-        _started = true;
-        _head.lastTimestamp = uint48(genesis.timestamp);
-        _head.originNumber = uint48(genesis.originNumber);
-        _head.acceptedBlock = uint48(block.number);
-        _head.acceptedAt = uint48(block.timestamp);
+        Head memory head = _read();
+        (head.lastTimestamp, head.originNumber) = (uint48(genesis.timestamp), uint48(genesis.originNumber));
+        (head.acceptedBlock, head.acceptedAt) = (uint48(block.number), uint48(block.timestamp));
+        _write(head);
         emit Started(genesis.blockHash, genesis.stateRoot, genesis.timestamp, genesis.originNumber, genesis.originHash, genesis.supply);
         emit EpochOpened(0, 0, 0);
         pool.installSet(members);
@@ -158,8 +159,8 @@ contract BatchInbox is IBatchInbox {
 
     /// @inheritdoc IBatchInbox
     function post(Core calldata core, Certificate calldata certificate, bytes calldata performance, bytes calldata data) external {
-        if (!_started) revert BatchInbox_Started(false);
-        Head memory head = _head;
+        Head memory head = _read();
+        if (head.acceptedBlock == 0) revert BatchInbox_Started(false);
         if (head.recovering) revert BatchInbox_Recovering(true);
         _checkSequence(core, head);
         _checkClosing(core, performance);
@@ -167,22 +168,16 @@ contract BatchInbox is IBatchInbox {
         _checkDeposits(core);
         (bytes32 dataHash, bytes32[] memory blobHashes) = _encoding(data);
         bytes32 coreHash = hashCore(core);
-        uint256 members;
-        {
-            (address code, bytes32 seed) = pool.snapshotData(core.snapshot);
-            bytes memory snapshot = Snapshots.load(code);
-            members = Snapshots.count(snapshot);
-            _checkAge(core.snapshot);
-            _checkDuty(core, head, snapshot, seed);
-            Certificates.verify(snapshot, certificate, batchMessage(coreHash, dataHash));
-        }
+        _verify(core, head, certificate, batchMessage(coreHash, dataHash));
         _tell(core, coreHash, dataHash, blobHashes, certificate.signers, performance);
         if (data.length > 0) emit BatchData(core.index, data);
 
-        _accept(core, head, coreHash, certificate.signers);
+        uint256 batches = _accept(core, head, coreHash, certificate.signers);
         portal.setRoot(core.index, core.withdrawalsRoot);
-        if (core.closing) _close(core, performance, head.batchesInEpoch, members);
-        revenue.addDebt(core.index, msg.sender, _repayment(core.closing ? members : 0, blobHashes.length));
+        // One entry of the performance a member, which the RevenueShare holds them to; none unless closing.
+        uint256 members = performance.length / PERFORMANCE;
+        if (core.closing) _close(core, performance, batches, members);
+        revenue.addDebt(core.index, msg.sender, _repayment(head, members, blobHashes.length));
     }
 
     // -- Recovery
@@ -190,33 +185,33 @@ contract BatchInbox is IBatchInbox {
     /// @inheritdoc IBatchInbox
     function raiseGeneration() external returns (uint64) {
         if (msg.sender != recovery) revert BatchInbox_NotRecovery(recovery, msg.sender);
-        Head memory head = _head;
-        if (!_started) revert BatchInbox_Started(false);
+        Head storage head = _head;
+        if (head.acceptedBlock == 0) revert BatchInbox_Started(false);
         if (head.recovering) revert BatchInbox_Recovering(true);
         uint256 stalledAt = uint256(head.acceptedAt) + stallTime;
         if (block.timestamp < stalledAt) revert BatchInbox_NotStalled(stalledAt, block.timestamp);
-        (_head.generation, _head.recovering) = (head.generation + 1, true);
-        emit GenerationRaised(head.generation + 1, head.epoch, head.lastHeight);
-        return head.generation + 1;
+        (head.generation, head.recovering) = (head.generation + 1, true);
+        emit GenerationRaised(head.generation, head.epoch, head.lastHeight);
+        return head.generation;
     }
 
     /// @inheritdoc IBatchInbox
     function resume(uint64[] calldata members, uint64 lastEpoch, uint64 lastHeight) external {
         if (msg.sender != recovery) revert BatchInbox_NotRecovery(recovery, msg.sender);
-        Head memory head = _head;
+        Head memory head = _read();
         if (!head.recovering) revert BatchInbox_Recovering(false);
-        (head.recovering, head.batchesInEpoch, head.cutHeight) = (false, 0, lastHeight);
+        (head.recovering, head.batchesInEpoch, head.cutHeight) = (false, 0, uint56(lastHeight));
         (head.acceptedBlock, head.acceptedAt) = (uint48(block.number), uint48(block.timestamp));
-        head.snapshot = pool.installSet(members);
+        head.snapshot = uint40(pool.installSet(members));
         _resumptions[head.generation] = Resumption(head.epoch, head.snapshot);
         emit Resumed(head.generation, head.snapshot, lastEpoch, lastHeight);
         // Nothing is missing: the epoch ends where it is, without a closing batch.
         if (lastHeight == head.lastHeight) {
             Row storage row = _epochs[head.epoch];
-            (row.closingOrigin, row.closingBatch) = (head.originNumber, uint48(head.index));
-            _open(++head.epoch, head.snapshot, lastHeight + 1);
+            (row.closingOrigin, row.closingBatch) = (head.originNumber, head.index);
+            _open(head, head.snapshot);
         }
-        _head = head;
+        _write(head);
     }
 
     // -- Parameters
@@ -246,7 +241,7 @@ contract BatchInbox is IBatchInbox {
 
     /// @inheritdoc IBatchInbox
     function anchor() external view returns (Anchor memory) {
-        Head memory head = _head;
+        Head storage head = _head;
         return Anchor({
             index: head.index,
             coreHash: _coreHashes[head.index % RING],
@@ -275,7 +270,7 @@ contract BatchInbox is IBatchInbox {
     function isRecentAnchor(bytes32 coreHash) external view returns (bool) {
         uint64 newest = _head.index;
         for (uint64 i = 0; i < RECENT && i <= newest; ++i) {
-            if (_coreHashes[(newest - i) % RING] == coreHash) return _started;
+            if (_coreHashes[(newest - i) % RING] == coreHash) return _head.acceptedBlock != 0;
         }
         return false;
     }
@@ -301,7 +296,7 @@ contract BatchInbox is IBatchInbox {
 
     /// @inheritdoc IBatchInbox
     function isEpochOpen(uint64 epoch) external view returns (bool) {
-        return _started && epoch <= _head.epoch;
+        return _head.acceptedBlock != 0 && epoch <= _head.epoch;
     }
 
     /// @inheritdoc IBatchInbox
@@ -312,7 +307,7 @@ contract BatchInbox is IBatchInbox {
     /// @inheritdoc IBatchInbox
     function participation() external view returns (uint64 batches, uint64[] memory signed) {
         batches = _head.batchesInEpoch;
-        (address code,) = pool.snapshotData(_head.snapshot);
+        (address code,,,) = _serving(_head.snapshot);
         signed = _signed.read(Snapshots.count(Snapshots.load(code)), batches);
     }
 
@@ -338,7 +333,7 @@ contract BatchInbox is IBatchInbox {
         _equal("epoch", core.epoch, head.epoch);
         _equal("snapshot", core.snapshot, head.snapshot);
         _equal("firstHeight", core.firstHeight, head.lastHeight + 1);
-        uint64 last = _epochs[head.epoch].firstHeight + epochBlocks - 1;
+        uint64 last = head.firstHeight + epochBlocks - 1;
         if (head.lastHeight < head.cutHeight && head.cutHeight < last) last = head.cutHeight;
         _within("lastHeight", core.lastHeight, core.firstHeight, last);
         _equal("closing", core.closing ? 1 : 0, core.lastHeight == last ? 1 : 0);
@@ -362,7 +357,7 @@ contract BatchInbox is IBatchInbox {
             _equal("nextSnapshot", core.nextSnapshot, core.snapshot);
         } else {
             uint64 origin = _epochs[core.epoch - 1].closingOrigin;
-            (, uint64 sealBlock) = pool.snapshotBlocks(core.snapshot);
+            (,,, uint64 sealBlock) = _serving(core.snapshot);
             if (sealBlock > origin) _equal("nextSnapshot", core.nextSnapshot, core.snapshot);
             else if (!pool.isNewestAt(core.nextSnapshot, origin)) revert BatchInbox_OutOfRange("nextSnapshot", core.nextSnapshot, 0, origin);
         }
@@ -393,11 +388,15 @@ contract BatchInbox is IBatchInbox {
         dataHash = blobs > 0 ? keccak256(abi.encodePacked(uint8(0), blobHashes)) : keccak256(abi.encodePacked(uint8(1), keccak256(data)));
     }
 
-    /// @dev No duty outlives its stake.
-    function _checkAge(uint64 snapshot) private view {
-        (uint64 takenBlock,) = pool.snapshotBlocks(snapshot);
+    /// @dev The set's certificate and its age, and whether it is the caller's turn.
+    function _verify(Core calldata core, Head memory head, Certificate calldata certificate, bytes memory message) private {
+        (address code, bytes32 seed, uint64 takenBlock,) = _serving(core.snapshot);
+        // No duty outlives its stake.
         uint256 age = (block.number - takenBlock) * l1BlockTime;
-        if (age > certificateLife) revert BatchInbox_SnapshotExpired(snapshot, age, certificateLife);
+        if (age > certificateLife) revert BatchInbox_SnapshotExpired(core.snapshot, age, certificateLife);
+        bytes memory snapshot = Snapshots.load(code);
+        _checkDuty(core, head, snapshot, seed);
+        Certificates.verify(snapshot, certificate, message);
     }
 
     /// @dev The leader of the last view at once, the next member after a grace, anyone after two.
@@ -431,53 +430,49 @@ contract BatchInbox is IBatchInbox {
         emit BatchPosted(core.index, coreHash, msg.sender, core, dataHash, blobHashes, signers, performance);
     }
 
-    /// @dev Moves the anchor. `head` is updated in memory and written once.
-    function _accept(Core calldata core, Head memory head, bytes32 coreHash, uint256 signers) private {
-        head.index = core.index;
-        head.lastHeight = core.lastHeight;
+    /// @dev Moves the anchor and, with a closing batch, on to the next epoch; returns the number of batches of this one.
+    function _accept(Core calldata core, Head memory head, bytes32 coreHash, uint256 signers) private returns (uint256 batches) {
+        head.index = uint48(core.index);
+        head.lastHeight = uint56(core.lastHeight);
         head.lastTimestamp = uint48(core.lastTimestamp);
         head.originNumber = uint48(core.originNumber);
-        head.deposits = core.deposits;
+        head.deposits = uint56(core.deposits);
         head.acceptedBlock = uint48(block.number);
         head.acceptedAt = uint48(block.timestamp);
-        head.batchesInEpoch += 1;
-        _signed.add(signers, head.batchesInEpoch);
+        batches = ++head.batchesInEpoch;
+        _signed.add(signers, batches);
         _coreHashes[core.index % RING] = coreHash;
-        Head memory written = head;
         if (core.closing) {
-            uint16 batches = head.batchesInEpoch;
-            (head.epoch, head.snapshot, head.batchesInEpoch) = (core.epoch + 1, core.nextSnapshot, 0);
-            _head = written;
-            head.batchesInEpoch = batches;
-        } else {
-            _head = written;
+            Row storage row = _epochs[core.epoch];
+            (row.closingOrigin, row.closingBatch) = (head.originNumber, head.index);
+            // What a recovery's set certifies of blocks before it is in its own order: nobody is judged by it.
+            if (core.lastHeight > head.cutHeight) (row.terms, row.performance) = (uint48(_termOf(core.lastView)), core.performance);
+            _open(head, uint40(core.nextSnapshot));
         }
+        _write(head);
     }
 
-    /// @dev Writes the epoch table, moves the fees and splits them.
-    function _close(Core calldata core, bytes calldata performance, uint64 batches, uint256 members) private {
-        Row storage row = _epochs[core.epoch];
-        (row.closingOrigin, row.closingBatch) = (uint48(core.originNumber), uint48(core.index));
-        // What a recovery's set certifies of blocks before it is in its own order: nobody is judged by it.
-        if (core.lastHeight > _head.cutHeight) (row.terms, row.performance) = (uint48(_termOf(core.lastView)), core.performance);
-        _open(core.epoch + 1, core.nextSnapshot, core.lastHeight + 1);
+    /// @dev Moves the fees and splits them.
+    function _close(Core calldata core, bytes calldata performance, uint256 batches, uint256 members) private {
         if (core.fees > 0) portal.payFees(core.fees);
-        revenue.close(core.epoch, core.snapshot, core.fees, performance, batches, _signed.read(members, batches));
+        revenue.close(core.epoch, core.snapshot, core.fees, performance, uint64(batches), _signed.read(members, batches));
     }
 
-    function _open(uint64 epoch, uint64 snapshot, uint64 firstHeight) private {
-        Row storage row = _epochs[epoch];
-        (row.firstHeight, row.snapshot) = (firstHeight, uint48(snapshot));
-        emit EpochOpened(epoch, snapshot, firstHeight);
+    /// @dev The next epoch begins after the last height.
+    function _open(Head memory head, uint40 snapshot) private {
+        (head.epoch, head.snapshot, head.firstHeight, head.batchesInEpoch) = (head.epoch + 1, snapshot, head.lastHeight + 1, 0);
+        Row storage row = _epochs[head.epoch];
+        (row.firstHeight, row.snapshot) = (head.firstHeight, snapshot);
+        emit EpochOpened(head.epoch, snapshot, head.firstHeight);
     }
 
     /// @dev A fixed formula, so that nobody gains by wasting gas.
-    function _repayment(uint256 closingMembers, uint256 blobs) private view returns (uint256) {
-        uint256 price = block.basefee + _head.tipCap;
+    function _repayment(Head memory head, uint256 closingMembers, uint256 blobs) private view returns (uint256) {
+        uint256 price = block.basefee + head.tipCap;
         if (tx.gasprice < price) price = tx.gasprice;
         uint256 gas = REPAY_GAS + closingMembers * REPAY_GAS_PER_MEMBER + msg.data.length * REPAY_GAS_PER_BYTE;
         uint256 amount = gas * price + blobs * BLOB_GAS * block.blobbasefee;
-        uint256 cap = _head.repayCap;
+        uint256 cap = head.repayCap;
         return amount < cap ? amount : cap;
     }
 
@@ -487,15 +482,38 @@ contract BatchInbox is IBatchInbox {
 
     // -- Helpers
 
+    function _serving(uint64 id) private view returns (address code, bytes32 seed, uint64 takenBlock, uint64 sealBlock) {
+        return pool.servingData(id);
+    }
+
+    function _read() private view returns (Head memory) {
+        return _head;
+    }
+
+    function _write(Head memory head) private {
+        _head = head;
+    }
+
     function _termOf(uint64 viewNumber) private view returns (uint64) {
         return (viewNumber - 1) / termViews + 1;
     }
 
-    function _equal(string memory field, uint256 actual, uint256 expected) private pure {
-        if (actual != expected) revert BatchInbox_WrongField(field, actual, expected);
+    /// @dev `field` is text, left-aligned.
+    function _equal(bytes32 field, uint256 actual, uint256 expected) private pure {
+        if (actual != expected) revert BatchInbox_WrongField(_text(field), actual, expected);
     }
 
-    function _within(string memory field, uint256 actual, uint256 low, uint256 high) private pure {
-        if (actual < low || actual > high) revert BatchInbox_OutOfRange(field, actual, low, high);
+    function _within(bytes32 field, uint256 actual, uint256 low, uint256 high) private pure {
+        if (actual < low || actual > high) revert BatchInbox_OutOfRange(_text(field), actual, low, high);
+    }
+
+    function _text(bytes32 field) private pure returns (string memory) {
+        uint256 length;
+        while (length < 32 && field[length] != 0) ++length;
+        bytes memory text = abi.encodePacked(field);
+        assembly ("memory-safe") {
+            mstore(text, length)
+        }
+        return string(text);
     }
 }

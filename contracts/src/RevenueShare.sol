@@ -9,7 +9,6 @@ import {Snapshots} from "./libraries/Snapshots.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
 /// @title RevenueShare
 /// @notice Splits each epoch's fees; income is pulled. Interface and rules: IRevenueShare.
@@ -17,7 +16,6 @@ import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol
 /// the index just before the first epoch credited for a snapshot >= s; these index values are checkpointed when such an epoch is credited.
 /// Rounding inside a sequencer (below one wei a claim) stays with the contract as income never claimed.
 contract RevenueShare is IRevenueShare {
-    using Checkpoints for Checkpoints.Trace208;
     using SafeERC20 for IERC20;
     using SafeCast for uint256;
 
@@ -68,11 +66,46 @@ contract RevenueShare is IRevenueShare {
         uint96 end;
     }
 
-    /// @inheritdoc IRevenueShare
-    uint64 public debtCount;
+    /// @dev The books: a slot for what came in, one for what was credited, one for debts.
+    struct Books {
+        uint128 received;
+        uint128 carry;
+        uint128 treasury;
+        uint128 income;
+        uint64 debtCount;
+        uint96 debts;
+        uint96 debtsPaid;
+    }
+
+    /// @dev The emission stream: a slot that every close reads, and one of sums.
+    struct Stream {
+        uint96 left;
+        uint96 carry;
+        uint40 releasedAt;
+        uint128 funded;
+        uint128 income;
+    }
+
+    /// @dev An income account. The second slot is of tokens: not read before any were credited.
+    struct Income {
+        uint104 index;
+        uint96 commission;
+        uint24 credited;
+        uint24 boundaries;
+        bool tokens;
+        uint104 tokenIndex;
+        uint104 tokenCommission;
+    }
+
+    /// @dev The indices before the first epoch credited for `snapshot`. One slot.
+    struct Boundary {
+        uint48 snapshot;
+        uint208 indices;
+    }
+
+    Books private _books;
+    Stream private _stream;
     uint128 private _treasuryClaimed;
-    Totals private _totals;
-    Emissions private _emissions;
     /// @dev Of the running epoch.
     Miss[] private _misses;
     /// @inheritdoc IRevenueShare
@@ -80,9 +113,9 @@ contract RevenueShare is IRevenueShare {
     mapping(uint64 debtId => Debt) private _debts;
     /// @dev Wei already paid of a debt that was covered in part.
     mapping(uint64 debtId => uint256) private _partial;
-    mapping(uint64 id => Account) private _accounts;
-    /// @dev Index (low 104 bits) and token index (high 104) before the first epoch credited for a snapshot.
-    mapping(uint64 id => Checkpoints.Trace208) private _boundaries;
+    mapping(uint64 id => Income) private _accounts;
+    /// @dev In the order of their snapshots; the account says how many there are.
+    mapping(uint64 id => mapping(uint256 number => Boundary)) private _boundaries;
     mapping(uint64 id => mapping(address account => Cursor)) private _cursors;
 
     /// @param chainParameters The chain's parameters.
@@ -109,16 +142,16 @@ contract RevenueShare is IRevenueShare {
     /// @inheritdoc IRevenueShare
     function receiveFees() external payable {
         if (msg.sender != portal) revert RevenueShare_NotPortal(portal, msg.sender);
-        _totals.received += uint128(msg.value);
-        _totals.carry += uint128(msg.value);
+        _books.received += uint128(msg.value);
+        _books.carry += uint128(msg.value);
     }
 
     /// @inheritdoc IRevenueShare
     function addDebt(uint64 batch, address poster, uint256 amount) external onlyInbox {
-        uint64 id = ++debtCount;
-        uint128 end = _totals.debts + amount.toUint128();
-        _totals.debts = end;
-        _debts[id] = Debt({poster: poster, end: uint256(end).toUint96()});
+        uint64 id = ++_books.debtCount;
+        uint96 end = (_books.debts + amount).toUint96();
+        _books.debts = end;
+        _debts[id] = Debt({poster: poster, end: end});
         emit DebtAdded(id, batch, poster, amount, end);
     }
 
@@ -130,10 +163,10 @@ contract RevenueShare is IRevenueShare {
     /// @inheritdoc IRevenueShare
     function fundEmissions(uint128 amount) external {
         // While it was dry no time counted.
-        if (_emissions.left == 0) _emissions.releasedAt = uint64(block.timestamp);
-        _emissions.funded += amount;
-        _emissions.left += amount;
-        emit EmissionsFunded(msg.sender, amount, _emissions.left);
+        if (_stream.left == 0) _stream.releasedAt = uint40(block.timestamp);
+        _stream.left = (uint256(_stream.left) + amount).toUint96();
+        _stream.funded += amount;
+        emit EmissionsFunded(msg.sender, amount, _stream.left);
         uint256 before = token.balanceOf(address(this));
         token.safeTransferFrom(msg.sender, address(this), amount);
         uint256 moved = token.balanceOf(address(this)) - before;
@@ -145,22 +178,27 @@ contract RevenueShare is IRevenueShare {
         external
         onlyInbox
     {
-        Totals memory t = _totals;
+        Books memory t = _books;
+        IParameters.Money memory rules = parameters.money();
         // All that is not yet anyone's: this epoch's fees (just received) and what earlier ones carried over.
         uint256 available = t.carry;
         uint256 paid = t.debts - t.debtsPaid;
         if (paid > available) paid = available;
         available -= paid;
-        uint256 toTreasury = available * parameters.money().treasuryBps / BPS;
+        uint256 toTreasury = available * rules.treasuryBps / BPS;
         available -= toTreasury;
 
-        (uint256 producers, uint256 attesters) = _credit(epoch, snapshot, available, performance, batches, signed);
-        t.debtsPaid += uint128(paid);
+        Sharing memory s;
+        (s.epoch, s.snapshot, s.batches, s.tokens) = (epoch, snapshot, batches, _release(rules.emission));
+        s.toProducers = available * rules.producersBps / BPS;
+        s.toAttesters = available - s.toProducers;
+        _credit(s, performance, signed);
+        t.debtsPaid += uint96(paid);
         t.treasury += uint128(toTreasury);
-        t.income += uint128(producers + attesters);
-        t.carry = uint128(available - producers - attesters);
-        _totals = t;
-        emit EpochClosed(epoch, snapshot, fees, t.debtsPaid, toTreasury, producers, attesters, t.carry);
+        t.income += uint128(s.producers + s.attesters);
+        t.carry = uint128(available - s.producers - s.attesters);
+        _books = t;
+        emit EpochClosed(epoch, snapshot, fees, t.debtsPaid, toTreasury, s.producers, s.attesters, t.carry);
     }
 
     // -- Claims
@@ -188,7 +226,6 @@ contract RevenueShare is IRevenueShare {
         (amount, tokens) = _settle(id, msg.sender);
         emit Claimed(id, msg.sender, msg.sender, false, amount);
         emit TokensClaimed(id, msg.sender, address(staking), false, tokens);
-        _emissions.claimed += uint128(tokens);
         token.forceApprove(address(staking), tokens);
         shares = staking.delegateFor(id, msg.sender, uint128(tokens), minShares);
         _pay(msg.sender, amount, 0);
@@ -232,8 +269,8 @@ contract RevenueShare is IRevenueShare {
 
     /// @inheritdoc IRevenueShare
     function claimTreasury() external returns (uint256 amount) {
-        amount = _totals.treasury - _treasuryClaimed;
-        _treasuryClaimed = _totals.treasury;
+        amount = _books.treasury - _treasuryClaimed;
+        _treasuryClaimed = _books.treasury;
         emit TreasuryClaimed(treasury, amount);
         _pay(treasury, amount, 0);
     }
@@ -258,7 +295,15 @@ contract RevenueShare is IRevenueShare {
 
     /// @inheritdoc IRevenueShare
     function emissions() external view returns (Emissions memory) {
-        return _emissions;
+        Stream memory e = _stream;
+        return Emissions({
+            funded: e.funded,
+            left: e.left,
+            carry: e.carry,
+            income: e.income,
+            claimed: _gone(e.funded, token.balanceOf(address(this))),
+            releasedAt: e.releasedAt
+        });
     }
 
     /// @inheritdoc IRevenueShare
@@ -266,20 +311,35 @@ contract RevenueShare is IRevenueShare {
         Debt memory d = _debts[debtId];
         poster = d.poster;
         if (poster == address(0)) return (poster, 0, 0);
-        (uint256 start, uint256 end, uint256 paid) = (_debts[debtId - 1].end, d.end, _totals.debtsPaid);
+        (uint256 start, uint256 end, uint256 paid) = (_debts[debtId - 1].end, d.end, _books.debtsPaid);
         open = end - start - _partial[debtId];
         uint256 reach = paid < end ? paid : end;
         covered = reach <= start + _partial[debtId] ? 0 : reach - start - _partial[debtId];
     }
 
     /// @inheritdoc IRevenueShare
+    function debtCount() external view returns (uint64) {
+        return _books.debtCount;
+    }
+
+    /// @inheritdoc IRevenueShare
     function account(uint64 id) external view returns (Account memory) {
-        return _accounts[id];
+        Income memory a = _accounts[id];
+        return Account(a.index, a.commission, a.credited, a.tokenIndex, a.tokenCommission);
     }
 
     /// @inheritdoc IRevenueShare
     function totals() external view returns (Totals memory) {
-        return _totals;
+        Books memory t = _books;
+        return Totals({
+            received: t.received,
+            debts: t.debts,
+            debtsPaid: t.debtsPaid,
+            treasury: t.treasury,
+            income: t.income,
+            carry: t.carry,
+            claimed: _gone(t.received, address(this).balance)
+        });
     }
 
     // -- Internals
@@ -309,57 +369,53 @@ contract RevenueShare is IRevenueShare {
         uint256[] tokenIndex;
     }
 
-    /// @dev Credits producers by blocks led and attesters by stake and participation; returns what was credited to each group.
-    function _credit(uint64 epoch, uint64 snapshot, uint256 available, bytes calldata performance, uint64 batches, uint64[] calldata signed)
-        private
-        returns (uint256 producers, uint256 attesters)
-    {
-        (address code,) = pool.snapshotData(snapshot);
+    /// @dev Credits producers by blocks led and attesters by stake and participation.
+    function _credit(Sharing memory s, bytes calldata performance, uint64[] calldata signed) private {
+        (address code,) = pool.snapshotData(s.snapshot);
         bytes memory data = Snapshots.load(code);
-        Sharing memory s = _sharing(data, available, performance);
-        (s.epoch, s.snapshot, s.batches, s.tokens) = (epoch, snapshot, batches, _release());
-        s.misses = _misses;
-        delete _misses;
+        _prepare(s, data, performance);
         for (uint256 i = 0; i < s.ids.length; ++i) {
             _creditMember(s, i, Snapshots.memberAt(data, i), _blocksLed(performance, i), signed[i]);
         }
-        emit Credited(epoch, s.ids, s.producer, s.attester, s.commission, s.index);
+        emit Credited(s.epoch, s.ids, s.producer, s.attester, s.commission, s.index);
         if (s.tokens != 0) {
-            _emissions.carry = uint128(s.tokens - s.tokensCredited);
-            _emissions.income += uint128(s.tokensCredited);
-            emit TokensCredited(epoch, s.ids, s.token, s.tokenCommission, s.tokenIndex, _emissions.left, _emissions.carry);
+            _stream.carry = (s.tokens - s.tokensCredited).toUint96();
+            _stream.income += uint128(s.tokensCredited);
+            emit TokensCredited(s.epoch, s.ids, s.token, s.tokenCommission, s.tokenIndex, _stream.left, _stream.carry);
         }
-        return (s.producers, s.attesters);
     }
 
-    /// @dev Divides what is available and counts the blocks.
-    function _sharing(bytes memory data, uint256 available, bytes calldata performance) private view returns (Sharing memory s) {
+    /// @dev Counts the blocks, takes the misses over, and makes room for the members' figures.
+    function _prepare(Sharing memory s, bytes memory data, bytes calldata performance) private {
         uint256 length = Snapshots.count(data);
         if (performance.length != length * 8) revert RevenueShare_WrongPerformance(performance.length, length * 8);
         s.totalStake = Snapshots.totalStake(data);
-        s.toProducers = available * parameters.money().producersBps / BPS;
-        s.toAttesters = available - s.toProducers;
         for (uint256 i = 0; i < length; ++i) {
             s.blocks += _blocksLed(performance, i);
+        }
+        if (_misses.length != 0) {
+            s.misses = _misses;
+            delete _misses;
         }
         s.ids = new uint64[](length);
         s.producer = new uint256[](length);
         s.attester = new uint256[](length);
         s.commission = new uint256[](length);
         s.index = new uint256[](length);
+        if (s.tokens == 0) return;
         s.token = new uint256[](length);
         s.tokenCommission = new uint256[](length);
         s.tokenIndex = new uint256[](length);
     }
 
     /// @dev What there is to share in tokens: what was carried over, and what the stream releases for the time since it did last.
-    function _release() private returns (uint256 tokens) {
-        Emissions memory e = _emissions;
-        if (e.left == 0) return e.carry;
-        uint256 released = (block.timestamp - e.releasedAt) * parameters.money().emission;
-        if (released > e.left) released = e.left;
-        (_emissions.left, _emissions.releasedAt) = (uint128(e.left - released), uint64(block.timestamp));
-        return e.carry + released;
+    function _release(uint256 rate) private returns (uint256 tokens) {
+        (uint256 left, uint256 carry) = (_stream.left, _stream.carry);
+        if (left == 0) return carry;
+        uint256 released = (block.timestamp - _stream.releasedAt) * rate;
+        if (released > left) released = left;
+        (_stream.left, _stream.releasedAt) = (uint96(left - released), uint40(block.timestamp));
+        return carry + released;
     }
 
     /// @dev Credits member `i`.
@@ -378,12 +434,12 @@ contract RevenueShare is IRevenueShare {
         s.producer[i] = producer;
         s.attester[i] = attester;
         s.commission[i] = commission;
-        Account storage a = _accounts[m.id];
+        Income storage a = _accounts[m.id];
+        uint256 index = a.index + step;
+        s.index[i] = index;
         // Shares changed since the last snapshot that was credited: the index as it was belongs to the former shares.
-        if (m.sharesFrom >= a.credited) _boundaries[m.id].push(uint48(s.snapshot), _indices(a));
-        s.index[i] = a.index + step;
-        (a.index, a.commission, a.credited) =
-        (_index(s.index[i]), (a.commission + commission).toUint112(), uint256(s.snapshot + 1).toUint32());
+        if (m.sharesFrom >= a.credited) _boundaries[m.id][a.boundaries++] = Boundary(uint48(s.snapshot), _indices(a));
+        (a.index, a.commission, a.credited) = (index.toUint104(), (a.commission + commission).toUint96(), uint24(s.snapshot + 1));
         if (s.tokens != 0) _creditTokens(s, i, m, signed);
     }
 
@@ -405,9 +461,10 @@ contract RevenueShare is IRevenueShare {
         s.tokensCredited += part - dust;
         s.token[i] = part - dust;
         s.tokenCommission[i] = commission;
-        Account storage a = _accounts[m.id];
+        Income storage a = _accounts[m.id];
         s.tokenIndex[i] = a.tokenIndex + step;
-        (a.tokenIndex, a.tokenCommission) = (_index(s.tokenIndex[i]), (a.tokenCommission + commission).toUint112());
+        (a.tokenIndex, a.tokenCommission) = (s.tokenIndex[i].toUint104(), (a.tokenCommission + commission).toUint104());
+        if (!a.tokens) a.tokens = true;
     }
 
     /// @dev An attester's part by its stake: full from two thirds of the batches on; what is missing is carried over, not given to those present.
@@ -425,8 +482,11 @@ contract RevenueShare is IRevenueShare {
         dust = net - ((step * m.shares + (1 << INDEX_BITS) - 1) >> INDEX_BITS);
     }
 
-    function _blocksLed(bytes calldata performance, uint256 i) private pure returns (uint256) {
-        return uint32(bytes4(performance[i * 8:]));
+    /// @dev Of member `i`, which must have an entry.
+    function _blocksLed(bytes calldata performance, uint256 i) private pure returns (uint256 led) {
+        assembly ("memory-safe") {
+            led := shr(224, calldataload(add(performance.offset, mul(i, 8))))
+        }
     }
 
     /// @dev Income of a position since its last claim, and where the next claim begins.
@@ -434,16 +494,16 @@ contract RevenueShare is IRevenueShare {
         cursor = _cursors[id][holder];
         IStaking.Segment[] memory list = staking.segments(id, holder, cursor.segment, MAX_SEGMENTS + 1);
         if (list.length == 0) return (0, 0, cursor);
-        Account memory a = _accounts[id];
+        Income storage a = _accounts[id];
         if (!cursor.started) {
             // No epoch of a snapshot that holds the position was credited yet: it starts with the first one, not with this claim.
             if (a.credited <= list[0].from) return (0, 0, cursor);
-            (cursor.started, cursor.indices) = (true, _indicesBefore(id, list[0].from));
+            (cursor.started, cursor.indices) = (true, _indicesBefore(id, a.boundaries, list[0].from));
         }
         for (uint256 i = 0; i < list.length && i < MAX_SEGMENTS; ++i) {
             // The segment is over once an epoch of the next one's first snapshot, or a later one, was credited.
             bool over = i + 1 < list.length && a.credited > list[i + 1].from;
-            uint208 end = over ? _indicesBefore(id, list[i + 1].from) : _indices(a);
+            uint208 end = over ? _indicesBefore(id, a.boundaries, list[i + 1].from) : _indices(a);
             uint256 shares = list[i].shares;
             amount += (shares * (uint104(end) - uint104(cursor.indices))) >> INDEX_BITS;
             tokens += (shares * ((end >> 104) - (cursor.indices >> 104))) >> INDEX_BITS;
@@ -453,28 +513,33 @@ contract RevenueShare is IRevenueShare {
         }
     }
 
-    /// @dev The indices after every epoch whose snapshot is below `snapshot`; one that is not below it was credited.
-    function _indicesBefore(uint64 id, uint64 snapshot) private view returns (uint208) {
-        return _boundaries[id].lowerLookup(uint48(snapshot));
+    /// @dev The indices after every epoch whose snapshot is below `snapshot`; one that is not below it was credited, and what changed from
+    /// `snapshot` on has its boundary among the `count` of the account: the first that is not below.
+    function _indicesBefore(uint64 id, uint256 count, uint64 snapshot) private view returns (uint208) {
+        (uint256 low, uint256 high) = (0, count);
+        while (low < high) {
+            uint256 middle = (low + high) / 2;
+            if (_boundaries[id][middle].snapshot < snapshot) low = middle + 1;
+            else high = middle;
+        }
+        return _boundaries[id][low].indices;
     }
 
-    function _indices(Account memory a) private pure returns (uint208) {
-        return (uint208(a.tokenIndex) << 104) | a.index;
-    }
-
-    /// @dev An index that fits a boundary.
-    function _index(uint256 value) private pure returns (uint112) {
-        return value.toUint104();
+    function _indices(Income storage a) private view returns (uint208) {
+        return a.tokens ? (uint208(a.tokenIndex) << 104) | a.index : a.index;
     }
 
     /// @dev Settles a position, its owner's commission included, and tells.
     function _claim(uint64 id, address holder, bool owner, address receiver) private returns (uint256 amount, uint256 tokens) {
         (amount, tokens) = _settle(id, holder);
         if (owner) {
-            Account storage a = _accounts[id];
-            (amount, tokens) = (amount + a.commission, tokens + a.tokenCommission);
+            Income storage a = _accounts[id];
+            amount += a.commission;
             a.commission = 0;
-            if (a.tokenCommission != 0) a.tokenCommission = 0;
+            if (a.tokens) {
+                tokens += a.tokenCommission;
+                a.tokenCommission = 0;
+            }
         }
         emit Claimed(id, msg.sender, receiver, owner, amount);
         if (tokens != 0) emit TokensClaimed(id, msg.sender, receiver, owner, tokens);
@@ -486,13 +551,14 @@ contract RevenueShare is IRevenueShare {
         _cursors[id][holder] = cursor;
     }
 
+    /// @dev What was paid of `all` that came in, as far as the balance tells: what others sent here uninvited lowers it.
+    function _gone(uint256 all, uint256 balance) private pure returns (uint128) {
+        return balance < all ? uint128(all - balance) : 0;
+    }
+
     function _pay(address receiver, uint256 amount, uint256 tokens) private {
-        if (tokens != 0) {
-            _emissions.claimed += uint128(tokens);
-            token.safeTransfer(receiver, tokens);
-        }
+        if (tokens != 0) token.safeTransfer(receiver, tokens);
         if (amount == 0) return;
-        _totals.claimed += uint128(amount);
         (bool success,) = receiver.call{value: amount}("");
         if (!success) revert RevenueShare_PaymentFailed(receiver, amount);
     }

@@ -8,7 +8,6 @@ import {IStaking} from "./interfaces/IStaking.sol";
 import {Bls} from "./libraries/Bls.sol";
 import {Cards} from "./libraries/Cards.sol";
 import {Snapshots} from "./libraries/Snapshots.sol";
-import {BlockHeader} from "@openzeppelin/contracts/utils/BlockHeader.sol";
 import {Blockhash} from "@openzeppelin/contracts/utils/Blockhash.sol";
 
 /// @title SequencerPool
@@ -88,15 +87,17 @@ contract SequencerPool is ISequencerPool {
     /// @inheritdoc ISequencerPool
     function register(uint64 id, Keys calldata keys, bytes calldata possession) external {
         address owner = _onlyOwner(id);
-        if (keys.identity == 0) revert SequencerPool_Malformed("identity");
-        if (keys.operator == address(0)) revert SequencerPool_Malformed("operator");
-        if (keys.blsKey.length != Bls.G2_LENGTH) revert SequencerPool_Malformed("blsKey");
         uint256 length = bytes(keys.endpoint).length;
-        if (length == 0 || length > 255) revert SequencerPool_Malformed("endpoint");
+        string memory bad;
+        if (keys.identity == 0) bad = "identity";
+        else if (keys.operator == address(0)) bad = "operator";
+        else if (keys.blsKey.length != Bls.G2_LENGTH) bad = "blsKey";
+        else if (length == 0 || length > 255) bad = "endpoint";
+        if (bytes(bad).length != 0) revert SequencerPool_Malformed(bad);
 
         Seat storage seat = _seats[id];
         if (seat.card != address(0)) {
-            delete _users[keccak256(abi.encode("endpoint", Cards.read(seat.card).endpoint))];
+            delete _users[_keyOf("endpoint", bytes(Cards.read(seat.card).endpoint))];
         }
         _use(id, "identity", abi.encode(keys.identity));
         _use(id, "operator", abi.encode(keys.operator));
@@ -118,7 +119,7 @@ contract SequencerPool is ISequencerPool {
         Seat storage seat = _seats[id];
         bool released = seat.status == Status.Jailed && block.timestamp >= seat.jailedUntil;
         if (seat.status != Status.Registered && !released) revert SequencerPool_WrongStatus(id, seat.status);
-        IParameters.Stakes memory rules = parameters.stakes();
+        IParameters.Stakes memory rules = _rules();
         bytes32 l1Hash = Blockhash.blockHash(l1Number);
         if (l1Hash == 0 || l1Number + rules.readinessWindow < block.number) {
             revert SequencerPool_StaleReadiness(l1Number, block.number, rules.readinessWindow);
@@ -127,8 +128,8 @@ contract SequencerPool is ISequencerPool {
         bytes memory message = readinessMessage(id, l1Number, l1Hash, anchor);
         if (!Bls.verify(message, Bls.DST, Cards.blsKey(seat.card), signature)) revert SequencerPool_BadReadiness(id);
 
-        IStaking.Sequencer memory s = staking.sequencer(id);
-        if (s.selfStake < rules.minStake) revert SequencerPool_InsufficientStake(id, s.selfStake, rules.minStake);
+        IStaking.Sequencer memory s = _sequencer(id);
+        _checkStake(id, s.selfStake, rules.minStake);
         (uint256 newcomers, uint256 limit) = churn();
         if (newcomers >= limit) revert SequencerPool_TooManyEntries(newcomers, limit);
         if (_active.length >= rules.maxMembers) _yieldLowest(s.stake, rules.maxStake);
@@ -185,7 +186,7 @@ contract SequencerPool is ISequencerPool {
     /// @inheritdoc ISequencerPool
     function installSet(uint64[] calldata members) external returns (uint64 id) {
         if (msg.sender != address(inbox)) revert SequencerPool_NotInbox(address(inbox), msg.sender);
-        IParameters.Stakes memory rules = parameters.stakes();
+        uint256 minStake = _minStake();
         // Not `maxMembers`: a lower limit must not stand in the way of a recovery.
         if (members.length > SEATS) revert SequencerPool_SetFull(members.length, SEATS);
         for (uint256 i = _active.length; i > 0; --i) {
@@ -194,8 +195,7 @@ contract SequencerPool is ISequencerPool {
         for (uint256 i = 0; i < members.length; ++i) {
             Seat storage seat = _seats[members[i]];
             if (seat.status != Status.Registered) revert SequencerPool_WrongStatus(members[i], seat.status);
-            uint256 selfStake = staking.sequencer(members[i]).selfStake;
-            if (selfStake < rules.minStake) revert SequencerPool_InsufficientStake(members[i], selfStake, rules.minStake);
+            _checkStake(members[i], _sequencer(members[i]).selfStake, minStake);
             _enter(members[i], seat);
         }
         id = _take();
@@ -212,7 +212,7 @@ contract SequencerPool is ISequencerPool {
         bytes32 expected = Blockhash.blockHash(number);
         bytes32 actual = keccak256(header);
         if (expected == 0 || expected != actual) revert SequencerPool_WrongHeader(number, expected, actual);
-        _seal(id, uint64(block.number), bytes32(BlockHeader.getPrevRandao(header)));
+        _seal(id, uint64(block.number), _prevRandao(header));
     }
 
     // -- Views
@@ -253,6 +253,12 @@ contract SequencerPool is ISequencerPool {
     }
 
     /// @inheritdoc ISequencerPool
+    function servingData(uint64 id) external view returns (address code, bytes32 seed, uint64 takenBlock, uint64 sealBlock) {
+        Frozen storage frozen = _snapshots[id];
+        return (frozen.code, frozen.seed, frozen.takenBlock, frozen.sealBlock);
+    }
+
+    /// @inheritdoc ISequencerPool
     function isNewestAt(uint64 id, uint64 l1Block) external view returns (bool) {
         uint64 sealBlock = _snapshots[id].sealBlock;
         // Snapshot 0 is eligible at any block: without it there would be no answer for the first ones.
@@ -267,7 +273,7 @@ contract SequencerPool is ISequencerPool {
 
     /// @inheritdoc ISequencerPool
     function nextSnapshotBlock() public view returns (uint64) {
-        return snapshotCount == 0 ? 0 : _snapshots[snapshotCount - 1].takenBlock + parameters.stakes().snapshotInterval;
+        return snapshotCount == 0 ? 0 : _snapshots[snapshotCount - 1].takenBlock + _rules().snapshotInterval;
     }
 
     /// @inheritdoc ISequencerPool
@@ -281,14 +287,14 @@ contract SequencerPool is ISequencerPool {
 
     /// @inheritdoc ISequencerPool
     function leaderAt(uint64 epoch, uint64 term) external view returns (uint256 member, uint64 id) {
-        uint64 serving = inbox.setOf(epoch, inbox.generation());
+        uint64 serving = _setOf(epoch);
         if (!inbox.isEpochOpen(epoch)) revert SequencerPool_UnknownSnapshot(serving);
         return leaderOf(serving, epoch, term);
     }
 
     /// @inheritdoc ISequencerPool
     function churn() public view returns (uint256 newcomers, uint256 limit) {
-        uint64 serving = inbox.setOf(inbox.runningEpoch(), inbox.generation());
+        uint64 serving = _setOf(inbox.runningEpoch());
         for (uint256 i = 0; i < _active.length; ++i) {
             if (_seats[_active[i]].enteredIn > serving) ++newcomers;
         }
@@ -308,7 +314,7 @@ contract SequencerPool is ISequencerPool {
 
     /// @inheritdoc ISequencerPool
     function sequencerOf(bytes calldata blsKey) external view returns (uint64 id) {
-        return _users[keccak256(abi.encode("blsKey", blsKey))];
+        return _users[_keyOf("blsKey", blsKey)];
     }
 
     /// @inheritdoc ISequencerPool
@@ -333,11 +339,64 @@ contract SequencerPool is ISequencerPool {
         return abi.encodePacked(
             uint8(READY_NAMESPACE.length),
             READY_NAMESPACE,
-            abi.encode(block.chainid, address(this), inbox.generation(), id, uint64(_seats[id].nonce), l1Number, l1Hash, anchor)
+            abi.encode(block.chainid, address(this), _generation(), id, uint64(_seats[id].nonce), l1Number, l1Hash, anchor)
         );
     }
 
     // -- Internals
+
+    /// @dev Each call out has one place.
+    function _sequencer(uint64 id) private view returns (IStaking.Sequencer memory) {
+        return staking.sequencer(id);
+    }
+
+    function _period() private view returns (uint64) {
+        return staking.period();
+    }
+
+    function _minStake() private view returns (uint256) {
+        return staking.minStake();
+    }
+
+    function _checkStake(uint64 id, uint256 selfStake, uint256 minStake) private pure {
+        if (selfStake < minStake) revert SequencerPool_InsufficientStake(id, selfStake, minStake);
+    }
+
+    function _rules() private view returns (IParameters.Stakes memory) {
+        return parameters.stakes();
+    }
+
+    function _generation() private view returns (uint64) {
+        return inbox.generation();
+    }
+
+    function _setOf(uint64 epoch) private view returns (uint64) {
+        return inbox.setOf(epoch, _generation());
+    }
+
+    function _byteAt(bytes calldata data, uint256 i) private pure returns (uint256) {
+        return uint8(data[i]);
+    }
+
+    /// @dev Field 13 of a block header, whose hash was checked: so it is one, in the only encoding. A list of more than 55 bytes; each field has
+    /// its length before it, in one byte below 56, else in the bytes counted by the first; a byte below 128 is a field of its own.
+    function _prevRandao(bytes calldata header) private pure returns (bytes32) {
+        unchecked {
+            uint256 at = _byteAt(header, 0) - 0xf6;
+            for (uint256 field = 0; field < 13; ++field) {
+                uint256 first = _byteAt(header, at++);
+                uint256 length = first > 0x80 ? first - 0x80 : 0;
+                if (first > 0xb7) {
+                    length = 0;
+                    for (; first > 0xb7; --first) {
+                        length = (length << 8) | _byteAt(header, at++);
+                    }
+                }
+                at += length;
+            }
+            return bytes32(header[at + 1:]);
+        }
+    }
 
     function _onlyOwner(uint64 id) private view returns (address owner) {
         owner = staking.ownerOf(id);
@@ -351,10 +410,14 @@ contract SequencerPool is ISequencerPool {
 
     /// @dev Marks a key, account or endpoint as this sequencer's.
     function _use(uint64 id, string memory kind, bytes memory value) private {
-        bytes32 key = keccak256(abi.encode(kind, value));
+        bytes32 key = _keyOf(kind, value);
         uint64 user = _users[key];
         if (user != 0 && user != id) revert SequencerPool_Taken(kind, user);
         _users[key] = id;
+    }
+
+    function _keyOf(string memory kind, bytes memory value) private pure returns (bytes32) {
+        return keccak256(abi.encode(kind, value));
     }
 
     function _possessionMessage(address owner, bytes memory blsKey) private view returns (bytes memory) {
@@ -363,7 +426,7 @@ contract SequencerPool is ISequencerPool {
     }
 
     function _enter(uint64 id, Seat storage seat) private {
-        uint64 period = staking.period();
+        uint64 period = _period();
         emit Activated(id, seat.nonce, period);
         (seat.status, seat.nonce, seat.jailedUntil) = (Status.Active, seat.nonce + 1, 0);
         (seat.enteredIn, seat.place) = (period, uint8(_active.length));
@@ -377,7 +440,7 @@ contract SequencerPool is ISequencerPool {
         (_active[i], _seats[last].place) = (last, uint8(i));
         _active.pop();
         _seats[id].status = Status.Registered;
-        emit Deactivated(id, reason, staking.period());
+        emit Deactivated(id, reason, _period());
     }
 
     /// @dev Makes room in a full set for a candidate with at least 5 % more stake than the lowest member, or with the most there can be. Of
@@ -386,7 +449,7 @@ contract SequencerPool is ISequencerPool {
         (uint256 lowest, uint256 seat, uint64 since) = (type(uint256).max, 0, 0);
         for (uint256 i = 0; i < _active.length; ++i) {
             uint64 id = _active[i];
-            uint256 stake = staking.sequencer(id).stake;
+            uint256 stake = _sequencer(id).stake;
             if (stake > cap) stake = cap;
             uint64 from = _seats[id].enteredIn;
             if (stake < lowest || (stake == lowest && from < since)) (lowest, seat, since) = (stake, i, from);
@@ -407,9 +470,9 @@ contract SequencerPool is ISequencerPool {
 
     /// @dev Drops members below the minimum, orders the rest by identity, sums their keys and stake, and freezes all of it.
     function _take() private returns (uint64 id) {
-        uint256 minStake = staking.minStake();
+        uint256 minStake = _minStake();
         for (uint256 i = _active.length; i > 0; --i) {
-            if (staking.sequencer(_active[i - 1]).selfStake < minStake) _leave(i - 1, DeactivationReason.Stake);
+            if (_sequencer(_active[i - 1]).selfStake < minStake) _leave(i - 1, DeactivationReason.Stake);
         }
         uint256 length = _active.length;
         if (length == 0) revert SequencerPool_EmptySet();
@@ -417,7 +480,7 @@ contract SequencerPool is ISequencerPool {
         bytes32[] memory identities = new bytes32[](length);
         for (uint256 i = 0; i < length; ++i) {
             uint64 sequencerId = _active[i];
-            IStaking.Sequencer memory s = staking.sequencer(sequencerId);
+            IStaking.Sequencer memory s = _sequencer(sequencerId);
             address card = _seats[sequencerId].card;
             bytes32 identity = Cards.identity(card);
             uint256 slot = i;
@@ -436,15 +499,18 @@ contract SequencerPool is ISequencerPool {
         uint256 length = members.length;
         (uint64[] memory ids, uint128[] memory stakes) = (new uint64[](length), new uint128[](length));
         (uint128[] memory shares, uint16[] memory commissions) = (new uint128[](length), new uint16[](length));
-        bytes memory aggregate = Cards.blsKey(members[0].card);
+        // The sum of the keys so far, and the next one.
+        bytes memory keys = new bytes(2 * Bls.G2_LENGTH);
         uint128 total;
         for (uint256 i = 0; i < length; ++i) {
-            if (i > 0) aggregate = Bls.add(aggregate, Cards.blsKey(members[i].card));
-            total += members[i].stake;
-            (ids[i], stakes[i], shares[i], commissions[i]) = (members[i].id, members[i].stake, members[i].shares, members[i].commission);
+            Snapshots.Member memory m = members[i];
+            Cards.copyKey(m.card, keys, i == 0 ? 0 : Bls.G2_LENGTH);
+            if (i > 0) Bls.accumulate(keys);
+            total += m.stake;
+            (ids[i], stakes[i], shares[i], commissions[i]) = (m.id, m.stake, m.shares, m.commission);
         }
         Frozen storage frozen = _snapshots[id];
-        frozen.code = Snapshots.write(aggregate, total, members);
+        frozen.code = Snapshots.write(Bls.firstOf(keys), total, members);
         frozen.takenBlock = uint48(block.number);
         snapshotCount = id + 1;
         emit SnapshotTaken(id, uint64(block.number), total, ids, stakes, shares, commissions);

@@ -19,7 +19,7 @@ interface IRevenueShare {
         uint128 income;
         /// @dev Not yet credited to anyone: rounding dust and the part of absent attesters; joins the next epoch.
         uint128 carry;
-        /// @dev Paid out, over all time.
+        /// @dev Paid out, over all time: received less the balance, so ether forced into the contract lowers it.
         uint128 claimed;
     }
 
@@ -47,7 +47,7 @@ interface IRevenueShare {
         uint128 carry;
         /// @dev Credited to sequencers, over all time.
         uint128 income;
-        /// @dev Paid out or compounded, over all time.
+        /// @dev Paid out or compounded, over all time: funded less the balance, so tokens sent to the contract lower it.
         uint128 claimed;
         /// @dev Released up to this time (seconds).
         uint64 releasedAt;

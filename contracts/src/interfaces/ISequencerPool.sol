@@ -204,6 +204,8 @@ interface ISequencerPool {
     function snapshotBlocks(uint64 id) external view returns (uint64 takenBlock, uint64 sealBlock);
     /// @notice Address of the contract code that stores snapshot `id` (libraries/Snapshots.sol reads it) and its seed.
     function snapshotData(uint64 id) external view returns (address code, bytes32 seed);
+    /// @notice `snapshotData` and `snapshotBlocks` in one call: what the inbox asks for with every batch.
+    function servingData(uint64 id) external view returns (address code, bytes32 seed, uint64 takenBlock, uint64 sealBlock);
     /// @notice Whether `id` is the newest snapshot sealed in L1 block `l1Block` or before (snapshot 0 where there is none).
     function isNewestAt(uint64 id, uint64 l1Block) external view returns (bool);
     /// @notice The newest sealed snapshot.

@@ -76,6 +76,19 @@ library Bls {
         return _call(G2ADD, bytes.concat(a, b), G2_LENGTH);
     }
 
+    /// @notice Adds the second of the two points of G2 in `pair` to the first.
+    function accumulate(bytes memory pair) internal view {
+        if (pair.length != 2 * G2_LENGTH || !_into(G2ADD, pair, pair, G2_LENGTH)) revert Bls_InvalidPoint(G2ADD);
+    }
+
+    /// @notice The first of the two points of G2 in `pair`, which is cut to it: what `accumulate` summed up.
+    function firstOf(bytes memory pair) internal pure returns (bytes memory) {
+        assembly ("memory-safe") {
+            mstore(pair, 256)
+        }
+        return pair;
+    }
+
     /// @notice Minus a point of G2. The input must be a valid point.
     function negate(bytes memory point) internal pure returns (bytes memory result) {
         if (isInfinity(point)) return point;
@@ -103,9 +116,11 @@ library Bls {
     /// @notice Whether a point (of either group) is encoded as infinity.
     function isInfinity(bytes memory point) internal pure returns (bool) {
         uint256 any;
-        for (uint256 offset = 32; offset <= point.length; offset += 32) {
-            assembly ("memory-safe") {
-                any := or(any, mload(add(point, offset)))
+        assembly ("memory-safe") {
+            let end := add(point, mload(point))
+            for { let at := point } lt(at, end) {} {
+                at := add(at, 32)
+                any := or(any, mload(at))
             }
         }
         return any == 0;
@@ -122,11 +137,21 @@ library Bls {
         bytes memory dstPrime = abi.encodePacked(dst, uint8(dst.length));
         // Z_pad is one SHA-256 block (64 bytes) of zeros; the output length is 128 = 0x0080.
         bytes32 b0 = sha256(abi.encodePacked(uint256(0), uint256(0), message, hex"008000", dstPrime));
-        bytes32 b1 = sha256(abi.encodePacked(b0, uint8(1), dstPrime));
-        bytes32 b2 = sha256(abi.encodePacked(b0 ^ b1, uint8(2), dstPrime));
-        bytes32 b3 = sha256(abi.encodePacked(b0 ^ b2, uint8(3), dstPrime));
-        bytes32 b4 = sha256(abi.encodePacked(b0 ^ b3, uint8(4), dstPrime));
+        // b_i = H((b_0 xor b_(i - 1)) | i | DST_prime), where nothing comes before b_1.
+        bytes memory input = abi.encodePacked(b0, uint8(1), dstPrime);
+        bytes32 b1 = sha256(input);
+        bytes32 b2 = _next(input, b0 ^ b1, 2);
+        bytes32 b3 = _next(input, b0 ^ b2, 3);
+        bytes32 b4 = _next(input, b0 ^ b3, 4);
         (first, second) = (_modP(b1, b2), _modP(b3, b4));
+    }
+
+    function _next(bytes memory input, bytes32 mixed, uint8 i) private pure returns (bytes32) {
+        assembly ("memory-safe") {
+            mstore(add(input, 32), mixed)
+            mstore8(add(input, 64), i)
+        }
+        return sha256(input);
     }
 
     /// @dev (high, low) modulo p as an encoded field element: modexp with exponent 1.
@@ -138,11 +163,14 @@ library Bls {
     /// @dev Calls a precompile that answers with exactly `length` bytes; an invalid input makes it fail and take its gas.
     function _call(address precompile, bytes memory input, uint256 length) private view returns (bytes memory output) {
         output = new bytes(length);
-        bool success;
+        if (!_into(precompile, input, output, length)) revert Bls_InvalidPoint(precompile);
+    }
+
+    /// @dev The same, with the answer written over the beginning of `output`.
+    function _into(address precompile, bytes memory input, bytes memory output, uint256 length) private view returns (bool success) {
         assembly ("memory-safe") {
             success := staticcall(gas(), precompile, add(input, 32), mload(input), add(output, 32), length)
             success := and(success, eq(returndatasize(), length))
         }
-        if (!success) revert Bls_InvalidPoint(precompile);
     }
 }

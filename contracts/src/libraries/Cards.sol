@@ -36,6 +36,11 @@ library Cards {
         return address(bytes20(Code.read(card, OPERATOR, 20)));
     }
 
+    /// @notice Copies the BLS key into `buffer`, from its byte `at` on, where there must be room for it.
+    function copyKey(address card, bytes memory buffer, uint256 at) internal view {
+        Code.copy(card, KEY, Bls.G2_LENGTH, buffer, at);
+    }
+
     /// @notice The BLS key.
     function blsKey(address card) internal view returns (bytes memory) {
         return Code.read(card, KEY, Bls.G2_LENGTH);

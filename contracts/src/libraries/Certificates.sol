@@ -16,19 +16,9 @@ library Certificates {
         uint256 signers = certificate.signers;
         uint256 members = Snapshots.count(data);
         if (signers >> members != 0) revert IBatchInbox.BatchInbox_UnknownSigner(signers, members);
-        (uint256 signed, uint256 present) = (0, 0);
-        // At most 64 stakes of 112 bits: no sum can overflow.
-        unchecked {
-            for (uint256 i = 0; i < members; ++i) {
-                uint256 bit = (signers >> i) & 1;
-                signed += bit * Snapshots.stakeOf(data, i);
-                present += bit;
-            }
-        }
+        (bytes memory key, uint256 signed) = _signers(data, members, signers);
         uint256 total = Snapshots.totalStake(data);
         if (signed * 3 < total * 2) revert IBatchInbox.BatchInbox_InsufficientStake(signed, total);
-
-        bytes memory key = _key(data, members, signers, present);
         if (!Bls.verify(message, Bls.DST, key, certificate.signature)) revert IBatchInbox.BatchInbox_BadCertificate();
     }
 
@@ -36,27 +26,49 @@ library Certificates {
     function isQuorum(bytes memory data, uint256 signers, bytes memory signature, bytes memory message) internal view returns (bool) {
         uint256 members = Snapshots.count(data);
         if (signers >> members != 0) return false;
-        uint256 present;
-        for (uint256 i = 0; i < members; ++i) {
-            present += (signers >> i) & 1;
+        if (_count(signers) < members - (members - 1) / 3) return false;
+        (bytes memory key,) = _signers(data, members, signers);
+        return Bls.verify(message, Bls.DST, key, signature);
+    }
+
+    /// @dev Key and stake of the signers together; infinity if there are none.
+    function _signers(bytes memory data, uint256 members, uint256 signers) private view returns (bytes memory key, uint256 stake) {
+        uint256 present = _count(signers);
+        if (present * 2 <= members) return _sum(data, signers);
+        (key, stake) = (Snapshots.aggregate(data), Snapshots.totalStake(data));
+        if (present == members) return (key, stake);
+        (bytes memory missingKey, uint256 missingStake) = _sum(data, signers ^ ((1 << members) - 1));
+        return (Bls.add(key, Bls.negate(missingKey)), stake - missingStake);
+    }
+
+    /// @dev Sums of the keys and of the stakes of the members in `bitmap`.
+    function _sum(bytes memory data, uint256 bitmap) private view returns (bytes memory key, uint256 stake) {
+        // The sum so far, and the next key.
+        bytes memory pair = new bytes(2 * Bls.G2_LENGTH);
+        for (uint256 at = 0; bitmap != 0; at = Bls.G2_LENGTH) {
+            uint256 i = _lowest(bitmap);
+            bitmap &= bitmap - 1;
+            stake += Snapshots.stakeOf(data, i);
+            Cards.copyKey(Snapshots.cardOf(data, i), pair, at);
+            if (at != 0) Bls.accumulate(pair);
         }
-        if (present < members - (members - 1) / 3) return false;
-        return Bls.verify(message, Bls.DST, _key(data, members, signers, present), signature);
+        key = Bls.firstOf(pair);
     }
 
-    /// @dev Sum of the keys of the `present` signers, of which there is at least one.
-    function _key(bytes memory data, uint256 members, uint256 signers, uint256 present) private view returns (bytes memory key) {
-        if (present * 2 <= members) return _sum(data, members, signers);
-        key = Snapshots.aggregate(data);
-        if (present < members) key = Bls.add(key, Bls.negate(_sum(data, members, ~signers)));
+    /// @dev Number of the lowest bit that is set; there is one.
+    function _lowest(uint256 bitmap) private pure returns (uint256 i) {
+        assembly ("memory-safe") {
+            i := sub(255, clz(and(bitmap, sub(0, bitmap))))
+        }
     }
 
-    /// @dev Sum of the keys of the members in `bitmap`, of which there is at least one.
-    function _sum(bytes memory data, uint256 members, uint256 bitmap) private view returns (bytes memory key) {
-        for (uint256 i = 0; i < members; ++i) {
-            if ((bitmap >> i) & 1 == 0) continue;
-            bytes memory next = Cards.blsKey(Snapshots.cardOf(data, i));
-            key = key.length == 0 ? next : Bls.add(key, next);
+    /// @dev How many of the low 64 bits are set: sums of pairs, of nibbles, of bytes, all at once.
+    function _count(uint256 bitmap) private pure returns (uint256) {
+        unchecked {
+            bitmap -= (bitmap >> 1) & 0x5555555555555555;
+            bitmap = (bitmap & 0x3333333333333333) + ((bitmap >> 2) & 0x3333333333333333);
+            bitmap = (bitmap + (bitmap >> 4)) & 0x0f0f0f0f0f0f0f0f;
+            return ((bitmap * 0x0101010101010101) >> 56) & 0xff;
         }
     }
 }

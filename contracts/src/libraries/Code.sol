@@ -23,6 +23,13 @@ library Code {
         return read(from, 0, from.code.length - 1);
     }
 
+    /// @notice Copies `length` bytes from `offset` into `buffer`, from its byte `at` on, where there must be room for them.
+    function copy(address from, uint256 offset, uint256 length, bytes memory buffer, uint256 at) internal view {
+        assembly ("memory-safe") {
+            extcodecopy(from, add(add(buffer, 32), at), add(offset, 1), length)
+        }
+    }
+
     /// @notice `length` bytes from `offset`; zeros beyond the end.
     function read(address from, uint256 offset, uint256 length) internal view returns (bytes memory data) {
         data = new bytes(length);

@@ -101,10 +101,13 @@ library Snapshots {
     function leader(bytes memory data, bytes32 seed, uint64 epoch, uint64 term) internal pure returns (uint256 member) {
         uint256 drawn = draw(data, seed, epoch, term);
         // The draw is below the sum of all stakes, so the walk ends; sums of 112-bit stakes do not overflow.
-        unchecked {
-            uint256 upper = stakeOf(data, 0);
-            while (drawn >= upper) {
-                upper += stakeOf(data, ++member);
+        assembly ("memory-safe") {
+            let at := add(data, 320)
+            let upper := shr(144, mload(at))
+            for {} iszero(lt(drawn, upper)) {} {
+                member := add(member, 1)
+                at := add(at, 64)
+                upper := add(upper, shr(144, mload(at)))
             }
         }
     }

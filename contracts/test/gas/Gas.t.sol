@@ -58,20 +58,63 @@ contract GasTest is Evidence {
         _certify(4, 0, "4 members");
     }
 
-    /// A running chain of 48: the second batch, and the closing one. Figures include the transaction's 21,000 and its calldata.
-    function test_post_with_48_members() public {
-        _start(48);
-        for (uint256 i = 0; i < 3; ++i) {
-            _advance(3);
-            _prepare(10);
-            _post(_absent(48, 4), "");
-            if (i > 0) vm.snapshotGasLastCall("post", i == 1 ? "48 members, 4 absent" : "48 members, 4 absent, again");
+    /// @dev What the call before this one used: as a whole transaction, and beyond the transaction's 21,000 and its calldata.
+    function _note(string memory group, string memory name, bytes memory data) private returns (uint256 execution) {
+        uint256 gas = vm.snapshotGasLastCall(group, name);
+        uint256 intrinsic = 21_000;
+        for (uint256 i = 0; i < data.length; ++i) {
+            intrinsic += data[i] == 0 ? 4 : 16;
         }
+        execution = gas - intrinsic;
+        vm.snapshotValue(group, string.concat(name, ": beyond calldata"), execution);
+    }
+
+    /// @dev Posts `next` and notes its gas.
+    function _postNoted(uint256 signers, bytes memory performance, string memory name) private returns (uint256 execution) {
+        (bytes32 dataHash, bytes memory data) = _encoding();
+        IBatchInbox.Certificate memory certificate = _certificate(inbox.hashCore(next), dataHash, signers);
+        bytes memory call = abi.encodeCall(inbox.post, (next, certificate, performance, data));
+        // With a price, so that there is a debt.
+        vm.fee(1 gwei);
+        vm.txGasPrice(1 gwei);
+        vm.deal(_dutyOperator(0), 1 ether);
+        vm.prank(_dutyOperator(0));
+        (bool success,) = address(inbox).call(call);
+        assertTrue(success);
+        execution = _note("post", name, call);
+        vm.fee(0);
+        vm.txGasPrice(0);
+    }
+
+    /// A running chain: an ordinary batch (the 20th: its place among the last 16 core hashes was used before), and closing ones.
+    function _running(uint256 members, string memory name) private returns (uint256 gas) {
+        _start(members);
+        uint256 signers = _absent(members, 4);
+        for (uint256 i = 0; i < 19; ++i) {
+            _advance(3);
+            _prepare(5);
+            _post(signers, "");
+        }
+        _advance(3);
+        _prepare(5);
+        gas = _postNoted(signers, "", name);
         for (uint256 epoch = 0; epoch < 2; ++epoch) {
             _advance(3);
-            _closeEpoch(1 ether, _evenly(48), _absent(48, 4));
-            vm.snapshotGasLastCall("post", epoch == 0 ? "48 members, closing, first" : "48 members, closing");
+            _prepare(type(uint32).max);
+            next.fees = 1 ether;
+            bytes memory performance = _performance(_evenly(members));
+            next.performance = keccak256(performance);
+            uint256 closing = _postNoted(signers, performance, string.concat(name, epoch == 0 ? ", closing, first" : ", closing"));
+            if (epoch == 1) vm.snapshotValue("post", string.concat(name, ", closing: more per member"), (closing - gas) / members);
         }
+    }
+
+    function test_post_with_48_members() public {
+        _running(48, "48 members, 4 absent");
+    }
+
+    function test_post_with_64_members() public {
+        _running(64, "64 members, 4 absent");
     }
 
     function test_snapshot_of_48_members() public {
@@ -223,10 +266,12 @@ contract GasTest is Evidence {
     function test_portal_and_claims() public {
         uint64 id = _bond(STAKE, 0);
         _register(id);
-        address account = makeAddr("delegator");
-        _fund(account, 1_000e18);
-        vm.prank(account);
-        staking.delegate(id, 100e18);
+        address[2] memory accounts = [makeAddr("delegator"), makeAddr("other")];
+        for (uint256 k = 0; k < 2; ++k) {
+            _fund(accounts[k], 1_000e18);
+            vm.prank(accounts[k]);
+            staking.delegate(id, 100e18);
+        }
         uint64[] memory ids = new uint64[](1);
         ids[0] = id;
         vm.deal(address(this), 2 * SUPPLY);
@@ -240,9 +285,14 @@ contract GasTest is Evidence {
         for (uint256 i = 0; i < 2; ++i) {
             _advance(3);
             _closeEpoch(100 ether, led, 1);
-            vm.prank(account);
-            revenue.claim(id, account);
-            vm.snapshotGasLastCall("revenue", i == 0 ? "claim, first" : "claim, again");
+            for (uint256 k = 0; k < 2; ++k) {
+                // Who claims to itself has sent transactions before: the account exists.
+                address receiver = i == 0 && k == 1 ? makeAddr("fresh") : accounts[k];
+                vm.prank(accounts[k]);
+                revenue.claim(id, receiver);
+                if (k == 0) vm.snapshotGasLastCall("revenue", i == 0 ? "claim, first" : "claim, again");
+                else if (i == 0) vm.snapshotGasLastCall("revenue", "claim, first, to an account that did not exist");
+            }
         }
     }
 }
