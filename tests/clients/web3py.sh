@@ -5,7 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 export BATON_RPC=$1
 BATON_KEY=$(cat "$2")
-export BATON_KEY
+export BATON_KEY PYTHONDONTWRITEBYTECODE=1
 environment=${3:-${XDG_CACHE_HOME:-$HOME/.cache}/baton-web3py}
 if [ ! -x "$environment/bin/pytest" ]; then
     python3 -m venv "$environment"

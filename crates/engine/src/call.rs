@@ -309,7 +309,7 @@ fn request_env(request: &TransactionRequest, block: &mut BlockEnv, cap: u64) -> 
 
 /// The message that a request describes; what it leaves out is zero.
 pub(crate) fn message(request: &TransactionRequest, gas_limit: u64) -> Result<TxEnv, CallError> {
-    if request.blob_versioned_hashes.is_some() || request.max_fee_per_blob_gas.is_some() {
+    if request.blob_versioned_hashes.as_ref().is_some_and(|hashes| !hashes.is_empty()) {
         return Err(CallError::Invalid(InvalidTransaction::Type(3)));
     }
     if request.gas_price.is_some() && (request.max_fee_per_gas.is_some() || request.max_priority_fee_per_gas.is_some())

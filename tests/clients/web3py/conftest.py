@@ -6,14 +6,27 @@ import pytest
 from eth_account import Account
 from web3 import HTTPProvider, Web3
 from web3._utils.contract_sources.contract_data.math_contract import MATH_CONTRACT_DATA
-from web3._utils.contract_sources.contract_data.event_contracts import *  # noqa: F401,F403
 from web3._utils.contract_sources.contract_data.emitter_contract import EMITTER_CONTRACT_DATA
 from web3._utils.contract_sources.contract_data.offchain_lookup import OFFCHAIN_LOOKUP_DATA
 from web3._utils.contract_sources.contract_data.panic_errors_contract import PANIC_ERRORS_CONTRACT_DATA
 from web3._utils.contract_sources.contract_data.revert_contract import REVERT_CONTRACT_DATA
 from web3._utils.contract_sources.contract_data.storage_contract import STORAGE_CONTRACT_DATA
-from web3.middleware import SignAndSendRawMiddlewareBuilder
+from web3.middleware import SignAndSendRawMiddlewareBuilder, Web3Middleware
 from web3._utils.module_testing.utils import RequestMocker
+
+
+
+class LocalAccounts(Web3Middleware):
+    """Whose key is held here is an account of this client."""
+
+    def wrap_make_request(self, make_request):
+        def request(method, params):
+            if method == "eth_accounts":
+                return {"jsonrpc": "2.0", "id": 1, "result": [ACCOUNT.address]}
+            return make_request(method, params)
+
+        return request
+
 
 KEY = os.environ["BATON_KEY"]
 ACCOUNT = Account.from_key(KEY)
@@ -24,6 +37,7 @@ def w3():
     w3 = Web3(HTTPProvider(os.environ["BATON_RPC"], request_kwargs={"timeout": 10}))
     # The node holds no keys: what it is asked to send is signed here.
     w3.middleware_onion.inject(SignAndSendRawMiddlewareBuilder.build(ACCOUNT), layer=0)
+    w3.middleware_onion.inject(LocalAccounts, layer=0)
     w3.eth.default_account = ACCOUNT.address
     return w3
 
@@ -114,7 +128,7 @@ def block_with_txn(w3, mined_txn_hash):
 
 @pytest.fixture(scope="module")
 def txn_hash_with_log(w3, emitter_contract):
-    hash = emitter_contract.functions.logDouble(which=1, arg0=12345, arg1=54321).transact({"from": ACCOUNT.address})
+    hash = emitter_contract.functions.logDouble(which=9, arg0=12345, arg1=54321).transact({"from": ACCOUNT.address})
     w3.eth.wait_for_transaction_receipt(hash)
     return hash
 

@@ -6,7 +6,9 @@ from web3._utils.module_testing.go_ethereum_txpool_module import GoEthereumTxPoo
 
 
 class TestEth(EthModuleTest):
-    pass
+    def test_eth_chain_id(self, w3):
+        # The suite wants the id of its own chain.
+        assert w3.eth.chain_id == int(w3.net.version)
 
 
 class TestNet(NetModuleTest):

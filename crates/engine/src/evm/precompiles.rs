@@ -24,6 +24,7 @@ pub(crate) struct Precompiles {
 struct Moved {
     /// By the address at which it answers: Ethereum's address of it.
     places: AddressMap<Address>,
+    /// Addresses that are warm from the beginning.
     addresses: AddressSet,
 }
 
@@ -53,7 +54,9 @@ impl Precompiles {
         {
             moved.places.insert(to, origin);
         }
-        moved.addresses = moved.places.keys().copied().collect();
+        // Ethereum's addresses stay warm, as in geth.
+        let ethereum = self.ethereum.precompiles.addresses();
+        moved.addresses = moved.places.keys().chain(ethereum).copied().collect();
         self.moved = Some(Arc::new(moved));
     }
 }
@@ -83,5 +86,9 @@ impl<CTX: ContextTr> PrecompileProvider<CTX> for Precompiles {
             None => self.ethereum.warm_addresses(),
             Some(moved) => &moved.addresses,
         }
+    }
+
+    fn contains(&self, address: &Address) -> bool {
+        self.has(address)
     }
 }

@@ -14,6 +14,7 @@ mod watch;
 use crate::{
     call::{self, CallOutcome, Deadline, Ran, World, message, override_state},
     engine::{BlockRef, Engine},
+    error::InvalidTransaction,
     evm::{self, Mode, Precompiles},
     executed::Receipt,
     fee::next_base_fee,
@@ -266,8 +267,20 @@ impl Run<'_> {
         if env.kind.is_create() && env.data.len() > eip3860::MAX_INITCODE_SIZE {
             return Err(SimulateError::InitCode { size: env.data.len(), most: eip3860::MAX_INITCODE_SIZE });
         }
-        if request.nonce.is_none() {
-            env.nonce = database.basic(env.caller)?.unwrap_or_default().nonce;
+        let account = database.basic(env.caller)?.unwrap_or_default().nonce;
+        match request.nonce {
+            None => env.nonce = account,
+            // Before the price, as geth checks them.
+            Some(nonce) if self.what.validation && nonce != account => {
+                let why = if nonce < account {
+                    InvalidTransaction::NonceTooLow { transaction: nonce, account }
+                } else {
+                    InvalidTransaction::NonceTooHigh { transaction: nonce, account }
+                };
+                let (caller, max_fee) = (env.caller, env.gas_price);
+                return Err(SimulateError::Transaction { why, caller, max_fee, gas: gas_limit });
+            }
+            Some(_) => {}
         }
         let transaction = unsigned(&env, request, self.chain_id)?;
         let mode = Mode::Simulated { validated: self.what.validation };

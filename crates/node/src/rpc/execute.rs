@@ -134,10 +134,10 @@ pub(super) fn failure(request: &TransactionRequest, error: EngineCallError) -> C
         EngineCallError::NotPrecompile(_) => return CallError::Refused(error.to_string()),
     };
     let cap = request.max_fee_per_gas.or(request.gas_price).unwrap_or_default();
-    match invalid {
-        InvalidTransaction::IntrinsicGas { limit, needed } => CallError::IntrinsicGas { have: limit, want: needed },
-        invalid => CallError::Refused(refusal(&invalid, address, cap)),
+    if let InvalidTransaction::IntrinsicGas { limit, needed } = invalid {
+        return CallError::IntrinsicGas { have: limit, want: needed };
     }
+    CallError::Refused(refusal(&invalid, address, cap))
 }
 
 /// geth's words for a transaction that may not be in a block.

@@ -1,14 +1,15 @@
-//! The bytes themselves: `debug_getRaw*`.
+//! The bytes themselves: `debug_getRaw*`, `eth_getRawTransaction*`.
 
 use super::{Methods, Reply};
 use crate::{
+    context::Context,
     error::RpcError,
-    params::{At, unknown_block},
+    params::{At, Number, unknown_block},
     ports::Backend,
 };
 use alloy::{
     consensus::ReceiptWithBloom,
-    eips::eip2718::Encodable2718,
+    eips::{BlockId, eip2718::Encodable2718},
     primitives::{B256, Bytes},
 };
 
@@ -25,14 +26,21 @@ pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
     });
     table.add("debug_getRawTransaction(transactionHash: Hash) -> Bytes|null", |c, p| {
         let hash: B256 = p.required()?;
-        let transaction = match c.backend.locate(hash)? {
-            Some((height, index)) => {
-                let block = c.backend.block(height)?;
-                block.and_then(|b| b.transactions().get(index).map(Encodable2718::encoded_2718))
-            }
-            None => c.backend.waiting(hash).map(|w| w.transaction.encoded_2718()),
-        };
-        Reply::now(&transaction.map(Bytes::from))
+        Reply::now(&transaction(c, hash)?)
+    });
+    table.add("eth_getRawTransactionByHash(transactionHash: Hash) -> Bytes|null", |c, p| {
+        let hash: B256 = p.required()?;
+        Reply::now(&transaction(c, hash)?)
+    });
+    let by_hash = "eth_getRawTransactionByBlockHashAndIndex(blockHash: Hash, index: Quantity) -> Bytes|null";
+    table.add(by_hash, |c, p| {
+        let at = BlockId::hash(p.required()?);
+        Reply::now(&transaction_at(c, at, p.required()?)?)
+    });
+    let by_number = "eth_getRawTransactionByBlockNumberAndIndex(block: Block, index: Quantity) -> Bytes|null";
+    table.add(by_number, |c, p| {
+        let At(at) = p.required()?;
+        Reply::now(&transaction_at(c, at, p.required()?)?)
     });
     table.add("debug_getRawReceipts(block: Block) -> Bytes[]", |c, p| {
         let At(at) = p.required()?;
@@ -42,4 +50,22 @@ pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
             Ok::<Vec<Bytes>, RpcError>(raw.collect())
         })
     });
+}
+
+/// A transaction, final or waiting.
+fn transaction<B: Backend>(context: &Context<B>, hash: B256) -> Result<Option<Bytes>, RpcError> {
+    let raw = match context.backend.locate(hash)? {
+        Some((height, index)) => {
+            let block = context.backend.block(height)?;
+            block.and_then(|b| b.transactions().get(index).map(Encodable2718::encoded_2718))
+        }
+        None => context.backend.waiting(hash).map(|w| w.transaction.encoded_2718()),
+    };
+    Ok(raw.map(Bytes::from))
+}
+
+fn transaction_at<B: Backend>(context: &Context<B>, at: BlockId, index: Number) -> Result<Option<Bytes>, RpcError> {
+    let index = usize::try_from(index.0).unwrap_or(usize::MAX);
+    let raw = context.block(at)?.and_then(|b| b.transactions().get(index).map(Encodable2718::encoded_2718));
+    Ok(raw.map(Bytes::from))
 }

@@ -2,6 +2,7 @@
 //!
 //! There is no index of transactions by address: the search reads blocks, as many as a query for logs may, and says where
 //! it stopped. When a contract or a nonce appeared is found by bisecting the history of the state.
+#![allow(clippy::wildcard_enum_match_arm, reason = "wide enums of other crates, all others alike")]
 
 use super::{Methods, Reply, blocks::Executed, trace};
 use crate::{

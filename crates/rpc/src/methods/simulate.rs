@@ -74,8 +74,8 @@ fn ended(outcome: Outcome) -> (alloy::primitives::Bytes, u64, Option<SimulateErr
         Outcome::Success { output, gas_used, .. } => (output, gas_used, None),
         Outcome::Revert { output, gas_used } => {
             let message = RpcError::reverted(&output).message.into_owned();
-            let error = SimulateError { code: 3, message, data: Some(output.clone()) };
-            (output, gas_used, Some(error))
+            // What it returned is in the error (geth, and the vectors).
+            (Default::default(), gas_used, Some(SimulateError { code: 3, message, data: Some(output) }))
         }
         Outcome::Halt { reason, gas_used, .. } => {
             (Default::default(), gas_used, Some(SimulateError { code: VM_ERROR, message: reason, data: None }))

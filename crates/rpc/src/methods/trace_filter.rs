@@ -1,5 +1,6 @@
 //! Calls of many transactions, and of one that was never sent, in their flat form: `trace_filter`, `trace_call`,
 //! `trace_replay*`. State differences and instructions are what `debug_trace*` tells.
+#![allow(clippy::wildcard_enum_match_arm, reason = "wide enums of other crates, all others alike")]
 
 use super::{Methods, Reply, execute::Simulation, trace};
 use crate::{

@@ -155,7 +155,7 @@ async fn flat_traces_of_ranges_and_calls_agree_with_those_of_blocks() {
     let all = world.result("trace_filter", json!([{ "fromBlock": at, "toBlock": at }])).await;
     assert_eq!(all, block);
     let passer = predeploys::MESSAGE_PASSER.to_string().to_lowercase();
-    let filter = json!({ "fromBlock": "0x1", "toAddress": [passer], "after": "0x1", "count": "0x1" });
+    let filter = json!({ "fromBlock": "0x1", "toAddress": [passer], "after": 1, "count": 1 });
     let some = world.result("trace_filter", json!([filter])).await;
     assert_eq!(some.as_array().unwrap().len(), 1, "{some}");
     assert_eq!(some[0]["action"]["to"], passer);
