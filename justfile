@@ -45,6 +45,27 @@ test-unit: tools build
 test-sol: tools
     cd contracts && ../scripts/forge.sh test
 
+# The invariants of money, 512 sequences of 500 calls: hours.
+invariants: tools
+    cd contracts && FOUNDRY_INVARIANT_RUNS=512 FOUNDRY_INVARIANT_DEPTH=500 ../scripts/forge.sh test --match-contract Invariants
+
+# Rust and Solidity on ten thousand random cases of each kind.
+differential: tools
+    cargo test --workspace --test differential
+    cd contracts && BATON_DIFFERENTIAL=10000 ../scripts/forge.sh test --match-path 'test/differential/*'
+
+# Symbolic proofs of the contracts' arithmetic (halmos; needs Python 3 with venv).
+prove *args: tools
+    scripts/halmos.sh {{ args }}
+
+# Static analysis of the contracts: fails on a finding of high or medium impact that nobody has explained.
+slither: tools
+    scripts/slither.sh
+
+# Break the contracts, one operator at a time, and see whether a test notices.
+mutate seed="1" minutes="60": tools
+    node contracts/test/mutate.mjs {{ seed }} --minutes {{ minutes }}
+
 # Scenarios over real Anvil, Postgres and processes.
 test-e2e: tools build
     scripts/nextest.sh 'package(baton-tests)'

@@ -7,6 +7,7 @@ import {IPortal} from "../../src/interfaces/IPortal.sol";
 import {IRevenueShare} from "../../src/interfaces/IRevenueShare.sol";
 import {ISequencerPool} from "../../src/interfaces/ISequencerPool.sol";
 import {World} from "../helpers/World.sol";
+import {Vm} from "forge-std/Vm.sol";
 
 contract BatchInboxTest is World {
     function setUp() public override {
@@ -29,6 +30,16 @@ contract BatchInboxTest is World {
 
     function _wrong(string memory field, uint256 actual, uint256 expected) private {
         _refused(abi.encodeWithSelector(IBatchInbox.BatchInbox_WrongField.selector, field, actual, expected));
+    }
+
+    function test_a_batch_in_blobs_tells_no_data() public {
+        _prepare(10);
+        vm.recordLogs();
+        _post(_allSigners(), "");
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        for (uint256 i = 0; i < logs.length; ++i) {
+            assertNotEq(logs[i].topics[0], IBatchInbox.BatchData.selector);
+        }
     }
 
     // -- start

@@ -99,4 +99,14 @@ contract BlsTest is Test {
             mstore(add(point, add(at, 32)), add(add(mload(add(point, add(at, 32))), high), lt(sum, low0)))
         }
     }
+
+    /// Both signatures must be there: not their sum beside nothing.
+    function test_a_sum_beside_infinity_is_no_pair_of_signatures() public view {
+        bytes memory key = BlsSigner.publicKey(7);
+        (bytes memory first, bytes memory second) = (BlsSigner.sign(7, "one"), BlsSigner.sign(7, "other"));
+        assertTrue(Bls.verifyBoth("one", first, "other", second, Bls.DST, key));
+        (, bytes memory sum) = address(0x0b).staticcall(bytes.concat(first, second));
+        assertFalse(Bls.verifyBoth("one", new bytes(128), "other", sum, Bls.DST, key));
+        assertFalse(Bls.verifyBoth("one", sum, "other", new bytes(128), Bls.DST, key));
+    }
 }

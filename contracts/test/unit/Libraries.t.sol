@@ -110,6 +110,19 @@ contract LibrariesTest is Test {
         }
     }
 
+    /// A slot that the epoch before used starts at zero even if no count reaches it.
+    function test_tally_forgets_the_epoch_before() public {
+        for (uint256 batch = 1; batch <= 40; ++batch) {
+            counters.add(3, batch);
+        }
+        for (uint256 batch = 1; batch <= 20; ++batch) {
+            counters.add(batch % 2 == 0 ? 1 : 2, batch);
+        }
+        uint64[] memory counts = counters.read(2, 20);
+        assertEq(counts[0], 10);
+        assertEq(counts[1], 10);
+    }
+
     // -- History
 
     function testFuzz_history_remembers_every_period(uint256 seed) public {
