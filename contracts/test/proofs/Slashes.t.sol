@@ -9,7 +9,7 @@ contract SlashesProof is Pots {
     address private constant ALICE = address(0xa11ce);
 
     /// Of stake that was all bonded in the snapshot a slash takes its share, rounded up: never nothing, never more than there is.
-    function check_a_slash_is_never_nothing_and_never_too_much(uint88 stake, uint104 shares, uint16 bps) public {
+    function undecided_a_slash_is_never_nothing_and_never_too_much(uint88 stake, uint104 shares, uint16 bps) public {
         vm.assume(stake <= MOST && bps > 0 && bps <= MOST_BPS);
         _pot(stake, shares);
         uint256 amount = staking.slash(ID, 0, bps);
@@ -32,7 +32,7 @@ contract SlashesProof is Pots {
     }
 
     /// Shares given to stake that entered later keep its worth, to two wei. (A share is worth a wei at most.)
-    function check_spared_stake_keeps_its_worth(uint88 stake, uint104 shares, uint104 later, uint16 bps) public {
+    function undecided_spared_stake_keeps_its_worth(uint88 stake, uint104 shares, uint104 later, uint16 bps) public {
         vm.assume(stake <= MOST && stake <= shares && shares < 1 << 102 && bps > 0 && bps <= MOST_BPS && later <= shares);
         _pot(stake, shares);
         _joined(2, later);
@@ -44,7 +44,7 @@ contract SlashesProof is Pots {
     }
 
     /// An exit that was bonded in the snapshot pays its share, rounded up: never nothing, never more than it is.
-    function check_an_exit_pays_its_share(uint88 stake, uint104 shares, uint104 held, uint88 amount, uint16 bps) public {
+    function undecided_an_exit_pays_its_share(uint88 stake, uint104 shares, uint104 held, uint88 amount, uint16 bps) public {
         vm.assume(stake <= MOST && held <= shares && bps > 0 && bps <= MOST_BPS);
         _pot(stake, shares);
         _position(ALICE, held, 0);
@@ -58,7 +58,7 @@ contract SlashesProof is Pots {
     }
 
     /// An exit of stake that entered after the snapshot, or left before it, pays nothing.
-    function check_an_exit_that_was_not_in_the_snapshot_pays_nothing(uint88 amount, uint16 bps, uint24 entered) public {
+    function undecided_an_exit_that_was_not_in_the_snapshot_pays_nothing(uint88 amount, uint16 bps, uint24 entered) public {
         vm.assume(amount <= MOST && bps > 0 && bps <= MOST_BPS && entered <= 3);
         _pot(uint88(MOST), uint104(MOST * VIRTUAL));
         _position(ALICE, uint104(MOST * VIRTUAL), entered);
@@ -74,7 +74,7 @@ contract SlashesProof is Pots {
     }
 
     /// Two slashes never take more than there is; the second takes of what the first left.
-    function check_two_slashes_leave_something(uint88 stake, uint104 shares, uint16 first, uint16 second) public {
+    function undecided_two_slashes_leave_something(uint88 stake, uint104 shares, uint16 first, uint16 second) public {
         vm.assume(stake <= MOST && first > 0 && first <= MOST_BPS && second > 0 && second <= MOST_BPS);
         _pot(stake, shares);
         uint256 a = staking.slash(ID, 0, first);

@@ -9,7 +9,7 @@ contract WaitingProof is Pots {
     address private constant ALICE = address(0xa11ce);
 
     /// Whatever was bonded in a snapshot cannot be paid out as long as a slash for that snapshot is accepted.
-    function check_no_exit_is_paid_while_it_can_be_slashed(uint40 rolled, uint40 left, uint40 now_) public {
+    function undecided_no_exit_is_paid_while_it_can_be_slashed(uint40 rolled, uint40 left, uint40 now_) public {
         vm.assume(rolled >= block.timestamp && left >= rolled && now_ >= left);
         vm.warp(rolled);
         uint64 snapshot = staking.roll();
@@ -27,7 +27,7 @@ contract WaitingProof is Pots {
     }
 
     /// Who asks first is ready first, and everybody waits the same time.
-    function check_exits_are_ready_in_the_order_they_were_asked(uint40 first, uint40 second) public {
+    function undecided_exits_are_ready_in_the_order_they_were_asked(uint40 first, uint40 second) public {
         vm.assume(first >= block.timestamp && second >= first && second < 1 << 39);
         _pot(1e20, 1e26);
         _position(ALICE, 1e26, 0);
