@@ -94,7 +94,7 @@ contract RevenueShare is IRevenueShare {
         uint24 boundaries;
         bool tokens;
         uint104 tokenIndex;
-        uint104 tokenCommission;
+        uint112 tokenCommission;
     }
 
     /// @dev The indices before the first epoch credited for `snapshot`. One slot.
@@ -439,7 +439,8 @@ contract RevenueShare is IRevenueShare {
         s.index[i] = index;
         // Shares changed since the last snapshot that was credited: the index as it was belongs to the former shares.
         if (m.sharesFrom >= a.credited) _boundaries[m.id][a.boundaries++] = Boundary(uint48(s.snapshot), _indices(a));
-        (a.index, a.commission, a.credited) = (index.toUint104(), (a.commission + commission).toUint96(), uint24(s.snapshot + 1));
+        (a.index, a.commission, a.credited) =
+        (index.toUint104(), (a.commission + commission).toUint96(), uint256(s.snapshot + 1).toUint24());
         if (s.tokens != 0) _creditTokens(s, i, m, signed);
     }
 
@@ -463,7 +464,7 @@ contract RevenueShare is IRevenueShare {
         s.tokenCommission[i] = commission;
         Income storage a = _accounts[m.id];
         s.tokenIndex[i] = a.tokenIndex + step;
-        (a.tokenIndex, a.tokenCommission) = (s.tokenIndex[i].toUint104(), (a.tokenCommission + commission).toUint104());
+        (a.tokenIndex, a.tokenCommission) = (s.tokenIndex[i].toUint104(), (a.tokenCommission + commission).toUint112());
         if (!a.tokens) a.tokens = true;
     }
 

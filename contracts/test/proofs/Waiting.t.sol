@@ -46,7 +46,8 @@ contract WaitingProof is Pots {
     function check_commissions_stay_within_their_bounds(uint16 former, uint16 most, uint48 raisedAt, uint16 asked) public {
         vm.assume(former <= most && most <= 10_000 && raisedAt <= block.timestamp);
         uint256 fields = uint256(uint160(address(this))) | uint256(former) << 160 | uint256(most) << 176 | uint256(former) << 192;
-        vm.store(address(staking), _slot(0), bytes32(fields | uint256(raisedAt) << 208));
+        vm.store(address(staking), _slot(0), bytes32(fields | uint256(1) << 232));
+        vm.store(address(staking), _slot(2), bytes32(uint256(raisedAt)));
         staking.setCommission(ID, asked);
         uint16 counts = staking.sequencer(ID).commission;
         assert(

@@ -38,7 +38,7 @@ contract EmissionsTest is World {
     function _balanced() private view {
         IRevenueShare.Emissions memory e = revenue.emissions();
         assertEq(e.funded, uint256(e.left) + e.carry + e.income);
-        assertEq(token.balanceOf(address(revenue)), uint256(e.funded) - e.claimed);
+        assertLe(e.claimed, e.income);
         uint256 due = uint256(e.left) + e.carry;
         for (uint64 id = 1; id <= 4; ++id) {
             due += revenue.claimableTokens(id, address(0)) + revenue.claimableTokens(id, account);

@@ -51,7 +51,7 @@ contract RevenueShareTest is World {
     function _checkBooks() private view {
         IRevenueShare.Totals memory t = revenue.totals();
         assertEq(t.received, uint256(t.debtsPaid) + t.treasury + t.income + t.carry);
-        assertEq(address(revenue).balance, t.received - t.claimed);
+        assertLe(t.claimed, uint256(t.debtsPaid) + t.treasury + t.income);
         assertLe(t.debtsPaid, t.debts);
     }
 

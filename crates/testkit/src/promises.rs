@@ -178,14 +178,28 @@ pub async fn conservation(world: &World) -> Result<()> {
     let credited = U256::from(t.debtsPaid) + U256::from(t.treasury) + U256::from(t.income) + U256::from(t.carry);
     ensure!(U256::from(t.received) == credited, "P6: received {} but credited {credited}", t.received);
     let held = l1.get_balance(a.revenue).block_id(at).await?;
-    let owed = U256::from(t.received) - U256::from(t.claimed);
-    ensure!(held == owed, "P6: RevenueShare holds {held} wei, its books say {owed}");
+    let paid = paid_out(&revenue, number).await?;
+    let owed = U256::from(t.received) - paid;
+    ensure!(held == owed, "P6: RevenueShare holds {held} wei, received {} and told of {paid} paid", t.received);
     let fees: U256 = world.batches_up_to(number).await?.iter().map(|b| b.core.fees).sum();
     ensure!(fees == U256::from(t.received), "P6: batches swept {fees} wei, RevenueShare received {}", t.received);
     let staked = staking.totalStake().block(at).call().await? + staking.totalUnbonding().block(at).call().await?;
     let tokens = token.balanceOf(a.staking).block(at).call().await?;
     ensure!(tokens == staked, "P6: Staking holds {tokens} token wei, its books say {staked}");
     Ok(())
+}
+
+/// Wei that RevenueShare told of paying, up to a block. (Its own count of what was claimed is what its balance lacks: no witness.)
+async fn paid_out<P: Provider>(revenue: &RevenueShare::RevenueShareInstance<P>, number: u64) -> Result<U256> {
+    let mut paid = U256::ZERO;
+    let (claims, debts) = (revenue.Claimed_filter().to_block(number), revenue.DebtClaimed_filter().to_block(number));
+    paid += claims.from_block(0).query().await?.iter().map(|(e, _)| e.amount).sum::<U256>();
+    paid += debts.from_block(0).query().await?.iter().map(|(e, _)| e.amount).sum::<U256>();
+    let (forfeits, treasury) =
+        (revenue.ForfeitsClaimed_filter().to_block(number), revenue.TreasuryClaimed_filter().to_block(number));
+    paid += forfeits.from_block(0).query().await?.iter().map(|(e, _)| e.amount).sum::<U256>();
+    paid += treasury.from_block(0).query().await?.iter().map(|(e, _)| e.amount).sum::<U256>();
+    Ok(paid)
 }
 
 /// P12 `bounded`, for one refusal: the message names the limit or the cause, and says what to do.
