@@ -251,7 +251,9 @@ class Translation:
             terms = [self.word(a) for a in args]
             if len(terms) == 2 and (terms[0].high < terms[1].low or terms[1].high < terms[0].low):
                 return z3.BoolVal(kind != z3.Z3_OP_EQ)
-            return e.decl().kind() == z3.Z3_OP_EQ and terms[0].term == terms[1].term or z3.Distinct(*[t.term for t in terms])
+            if kind == z3.Z3_OP_EQ:
+                return terms[0].term == terms[1].term
+            return z3.Distinct(*[t.term for t in terms])
         if kind == z3.Z3_OP_EQ and z3.is_bool(args[0]):
             return self.truth(args[0]) == self.truth(args[1])
         if kind in (z3.Z3_OP_ULEQ, z3.Z3_OP_ULT, z3.Z3_OP_UGEQ, z3.Z3_OP_UGT):

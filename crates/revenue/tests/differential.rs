@@ -23,7 +23,7 @@ fn splits_and_claims_of_random_epochs_are_pinned() {
         let shares = Shares { treasury_bps: small(limb(size, 1), 1_001), producers_bps: small(limb(size, 2), 10_001) };
         books.receive(varied(cases.word(i, 1), 80, 80)).unwrap();
         let owed = cases.word(i, 2);
-        if limb(owed, 3) % 2 == 0 {
+        if limb(owed, 3).is_multiple_of(2) {
             debt = books.add_debt(varied(owed, 80, 80)).unwrap();
         }
         let members: Vec<Earner> = (0..1 + limb(size, 0) % 4)
