@@ -97,7 +97,7 @@ fn verdicts_on_random_certificates_are_pinned() {
         if signing == 0 {
             signing = flip;
         }
-        if limb(word, 1) % 16 == 0 {
+        if limb(word, 1).is_multiple_of(16) {
             signers |= 0x80;
         }
         let message = B256::from(cases.word(i, 10));
