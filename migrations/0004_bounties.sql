@@ -22,3 +22,10 @@ SELECT baton.hex(s.receiver) AS receiver,
 FROM chain.bounty_steps s
 GROUP BY s.receiver;
 COMMENT ON VIEW baton.bounties IS 'Per receiver: bounties owed beyond what was paid with the proof, and what was claimed of them (token wei).';
+
+DO $$
+BEGIN
+    GRANT SELECT ON ALL TABLES IN SCHEMA baton, chain TO baton_reader;
+EXCEPTION WHEN undefined_object THEN NULL;
+END
+$$;

@@ -258,6 +258,7 @@ async fn lane(
         let _ = witness.send(Note::Sent(chunk.iter().map(|t| t.hash).collect(), at)).await;
         let mut rest: Vec<Signed> = chunk.to_vec();
         while !rest.is_empty() {
+            ensure!(at.elapsed() < STUCK, "{http} has had no room for {} s: {refusal:?}", STUCK.as_secs());
             let answers = client.submit(&rest).await?;
             let mut again = Vec::new();
             for (transaction, answer) in rest.into_iter().zip(answers) {
@@ -285,6 +286,8 @@ async fn lane(
 
 /// The code of a refusal for want of room (execution-apis: limit exceeded).
 const NO_ROOM: i64 = -32005;
+/// Without room for so long a lane gives up.
+const STUCK: Duration = Duration::from_secs(60);
 /// Pause before what had no room is sent again.
 const RETRY: Duration = Duration::from_millis(20);
 

@@ -94,7 +94,9 @@ impl Block {
     /// The block with its senders. The first call costs a signature recovery per transaction whose sender `chain` does not know.
     pub(crate) fn recovered(&self, chain: &impl Chain) -> Result<Arc<RecoveredBlock>, RecoverError> {
         let known = |hashes: &[B256]| chain.known_senders(hashes);
-        let recover = || match chain.executed_block(self.hash()) {
+        // The hash is the header's. Another body below the same header is not the block that was executed, and is judged by itself.
+        let executed = || chain.executed_block(self.hash()).filter(|block| block.encode().0 == self.0.raw);
+        let recover = || match executed() {
             Some(block) => Ok(block),
             None => RecoveredBlock::decode_with(&self.0.raw, known).map(Arc::new),
         };

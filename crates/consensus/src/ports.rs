@@ -76,10 +76,10 @@ pub trait Chain: Send + Sync + 'static {
     /// if it can never become valid. May be called again for the same block and must then answer the same.
     fn verify(&self, context: VerifyContext, block: Arc<RecoveredBlock>) -> impl Future<Output = bool> + Send;
 
-    /// The executed block with this hash, if it is at hand: its senders need not be recovered again.
+    /// The executed block with this hash, if it is at hand: its senders need not be recovered again. Answers at once.
     fn executed_block(&self, hash: B256) -> Option<Arc<RecoveredBlock>>;
 
-    /// The senders of these transactions as far as this node has recovered them before (in its pool), one for one.
+    /// The senders of these transactions as far as this node has recovered them before (in its pool), one for one. Answers at once.
     fn known_senders(&self, transactions: &[B256]) -> Vec<Option<Address>>;
 
     /// Takes over the next final block, durably. Called in height order, each height at least once (again after a restart:

@@ -382,7 +382,7 @@ pub enum CallError {
     MovedTwice(Address),
     /// No such tracer.
     #[error(
-        "the trace options are refused: {0}; give tracer callTracer, prestateTracer, 4byteTracer, flatCallTracer, muxTracer, noopTracer or none"
+        "the trace options are refused: {0}; give tracer callTracer, prestateTracer, 4byteTracer, flatCallTracer, noopTracer or none"
     )]
     Tracer(String),
     /// The call ran longer than allowed.

@@ -26,11 +26,15 @@ use revm::{
     inspector::NoOpInspector,
     state::EvmState,
 };
-use revm_inspectors::tracing::{DebugInspector, DebugInspectorError, TransactionContext};
+use revm_inspectors::tracing::{
+    DebugInspector, DebugInspectorError, TraceLimits, TracingInspector, TransactionContext,
+};
 use std::{fmt::Display, time::Instant};
 
 /// Most instructions of one transaction whose tracer records each of them: a record takes up to a kilobyte.
 const MOST_RECORDED: u64 = 500_000;
+/// Most bytes that a tracer copies (inputs of calls, memory): with next to no gas each call can hand on a megabyte.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 /// The trace of each transaction, or why it has none.
 pub type Traces = Vec<TraceResult>;
@@ -160,7 +164,31 @@ fn failed_deposit(database: &mut CacheDB<StateView>, sender: Address, mint: u128
 }
 
 fn inspector(options: &GethDebugTracingOptions) -> Result<DebugInspector, CallError> {
-    DebugInspector::new(options.clone()).map_err(refused)
+    let mut inspector = DebugInspector::new(options.clone()).map_err(refused)?;
+    if let Some(recorder) = recorder(&mut inspector) {
+        let limits = TraceLimits::default().set_max_recorded_bytes(Some(MOST_BYTES));
+        *recorder = std::mem::take(recorder).with_limits(limits);
+    } else if matches!(inspector, DebugInspector::Mux(..)) {
+        return Err(CallError::Tracer(
+            "muxTracer is not served: what it records has no bound; ask for one at a time".into(),
+        ));
+    }
+    Ok(inspector)
+}
+
+/// What records calls and instructions for the tracer, if it is that kind.
+fn recorder(inspector: &mut DebugInspector) -> Option<&mut TracingInspector> {
+    match inspector {
+        DebugInspector::CallTracer(recorder, _)
+        | DebugInspector::PreStateTracer(recorder, _)
+        | DebugInspector::FlatCallTracer(recorder)
+        | DebugInspector::Erc7562Tracer(recorder, _)
+        | DebugInspector::Default(recorder, _) => Some(recorder),
+        DebugInspector::FourByte(_)
+        | DebugInspector::Noop(_)
+        | DebugInspector::StateGasTracer(_)
+        | DebugInspector::Mux(..) => None,
+    }
 }
 
 /// How many instructions a tracer may see.
@@ -185,6 +213,11 @@ fn tell(
     result: &ResultAndState,
     mut state: CacheDB<StateView>,
 ) -> Result<GethTrace, CallError> {
+    if recorder(inspector).is_some_and(|recorder| recorder.limit_exceeded()) {
+        return Err(CallError::Tracer(format!(
+            "the trace holds more than {MOST_BYTES} bytes of calls' inputs and memory"
+        )));
+    }
     match inspector.get_result(context, env, block, result, &mut state) {
         Ok(trace) => Ok(trace),
         Err(DebugInspectorError::Database(error)) => Err(error.into()),

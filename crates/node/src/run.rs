@@ -131,6 +131,9 @@ async fn serve_admin(
     backend: Arc<Backend>,
     stop: &CancellationToken,
 ) -> Result<(), NodeError> {
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "the operator's JSON-RPC has no TLS and few limits: give it a loopback address and a tunnel");
+    }
     let token = admin::token(&config.data_dir)?;
     let listener = listen("the operator's JSON-RPC", "admin.addr", address).await?;
     let address = listener.local_addr().unwrap_or(address);

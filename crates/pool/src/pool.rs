@@ -250,7 +250,8 @@ impl Pool {
         results
     }
 
-    /// Refuses what is here already, and what a full pool would not let in whoever sent it: so a flood costs no recoveries.
+    /// Refuses what is here already, and anything that does not offer more than the worst of a full pool, replacements and fillers of
+    /// gaps included: so a flood costs no recoveries.
     fn glance(&self, hash: &B256, tip: u128) -> Result<(), Refusal> {
         let (config, waiting) = (&self.shared.config, self.shared.waiting.lock());
         if waiting.by_hash.contains_key(hash) {

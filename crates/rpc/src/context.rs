@@ -17,7 +17,10 @@ use alloy::{
 use baton_primitives::Height;
 use futures::{StreamExt, stream};
 use serde_json::value::RawValue;
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 use tokio::{
     sync::Semaphore,
     time::{Duration, timeout},
@@ -33,6 +36,8 @@ pub(crate) struct Context<B> {
     pub(crate) hub: Hub,
     pub(crate) filters: Filters,
     methods: Methods<B>,
+    /// What `rpc.discover` answers, made when it is first asked for.
+    pub(crate) document: OnceLock<Json>,
     /// Long reads that run.
     running: Arc<Semaphore>,
     /// Long reads that run or wait. Full: the caller is refused.
@@ -46,6 +51,7 @@ impl<B: Backend> Context<B> {
             hub: Hub::new(),
             filters: Filters::new(config.max_filters, config.filter_ttl),
             methods: Methods::new(),
+            document: OnceLock::new(),
             running: Arc::new(Semaphore::new(running)),
             admitted: Arc::new(Semaphore::new(running + config.max_waiting_reads)),
             config,

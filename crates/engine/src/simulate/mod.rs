@@ -47,6 +47,8 @@ pub use watch::TRANSFER_LOGGER;
 
 /// Most heights between the state and the last simulated block (geth's limit, and execution-apis').
 pub const MOST_BLOCKS: u64 = 256;
+/// Most heights between the last final block and the state: the trie there is rebuilt by undoing what changed since.
+const MOST_DEPTH: u64 = 1_024;
 /// Seconds from a block to the next one that names no time of its own: the least step that a timestamp can make.
 const TIME_STEP: u64 = 1;
 
@@ -92,6 +94,9 @@ impl Engine {
         let view = self.state(at)?;
         let config = &self.shared.config;
         let parent = (view.hash(), view.header().clone());
+        if view.base.height.saturating_sub(parent.1.number) > MOST_DEPTH {
+            return Err(SimulateError::Request("the state is too old: at most 1024 blocks below the last final one"));
+        }
         let plan = sequence(&what.blocks, &parent.1)?;
         let mut run = Run {
             what,
@@ -168,6 +173,9 @@ struct Progress {
 
 impl Run<'_> {
     fn block(&mut self, block: &SimBlock<TransactionRequest>) -> Result<SimulatedBlock, SimulateError> {
+        if Instant::now() >= self.deadline {
+            return Err(SimulateError::Timeout(self.timeout));
+        }
         let overrides = block.block_overrides.clone().unwrap_or_default();
         let mut header = self.header(&overrides);
         let mut env = evm::block_env(&header);

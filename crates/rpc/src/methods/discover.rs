@@ -9,7 +9,11 @@ use crate::{
 use serde_json::{Map, Value, json};
 
 pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
-    table.add("rpc.discover() -> OpenRpc", |c, _| Reply::now(&document(&c.config.client_version, &c.signatures())));
+    table.add("rpc.discover() -> OpenRpc", |c, _| {
+        let text =
+            c.document.get_or_init(|| document(&c.config.client_version, &c.signatures()).to_string().into_bytes());
+        Ok(Reply::Now(text.clone()))
+    });
     // A connection answers these itself if it is a WebSocket; here they are for the list and for everyone else.
     table.add("eth_subscribe(kind: SubscriptionKind, details?: Filter) -> Quantity", |_, _| Err(only_over_websocket()));
     table.add("eth_unsubscribe(subscriptionId: Quantity) -> Boolean", |_, _| Err(only_over_websocket()));
@@ -145,7 +149,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     (
         "TraceOptions",
-        r##"{"type":"object","description":"tracer: callTracer, prestateTracer, 4byteTracer, flatCallTracer, muxTracer, noopTracer, or none for every instruction; tracerConfig","examples":[{"tracer":"noopTracer"}]}"##,
+        r##"{"type":"object","description":"tracer: callTracer, prestateTracer, 4byteTracer, flatCallTracer, noopTracer, or none for every instruction; tracerConfig","examples":[{"tracer":"noopTracer"}]}"##,
     ),
     (
         "TraceFilter",

@@ -30,6 +30,13 @@ fn fill<B: Backend>(
     if request.blob_versioned_hashes.is_some() || request.max_fee_per_blob_gas.is_some() {
         return Err(RpcError::new(code::REJECTED, "transaction type not supported: 0x3"));
     }
+    if request.gas_price.is_some() && (request.max_fee_per_gas.is_some() || request.max_priority_fee_per_gas.is_some())
+    {
+        return Err(RpcError::params("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified"));
+    }
+    if request.gas_price.is_some() && request.authorization_list.is_some() {
+        return Err(RpcError::params("a transaction with authorizations names maxFeePerGas, not gasPrice"));
+    }
     let chain_id = backend.chain_id();
     if let Some(have) = request.chain_id
         && have != chain_id
