@@ -1,4 +1,4 @@
-//! Final blocks on their way to the chain, in height order, each acknowledged only after the chain holds it.
+//! Final blocks on their way to the chain, in height order, each acknowledged only after a crash of the chain cannot lose it.
 
 use crate::{
     Error,
@@ -13,7 +13,7 @@ use baton_primitives::{Epoch, FinalBlock, Height};
 use commonware_actor::Feedback;
 use commonware_consensus::{Reporter, marshal::Update, types};
 use commonware_utils::{Acknowledgement as _, acknowledgement::Exact};
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{collections::VecDeque, num::NonZeroUsize, sync::Arc};
 use tokio::sync::mpsc;
 
 /// Blocks handed over and not yet acknowledged.
@@ -72,6 +72,9 @@ pub(crate) async fn run<C: Chain>(
     mut blocks: mpsc::Receiver<Delivered>,
     boundaries: mpsc::Sender<Boundary>,
 ) -> Error {
+    // Taken over, but lost if the process is killed. Others follow, with whose acknowledgement theirs comes: the chain makes
+    // blocks survive long before `PENDING` of them wait here.
+    let mut volatile = VecDeque::new();
     while let Some((block, ack)) = blocks.recv().await {
         let (height, hash) = (block.height(), block.hash());
         let fault = |reason: String| Error::Chain { height: height.get(), reason };
@@ -81,21 +84,37 @@ pub(crate) async fn run<C: Chain>(
         };
         let finalization = marshal.get_finalization(types::Height::new(height.get())).await;
         let certificate = finalization.as_ref().map(certificate::encode);
-        if let Err(e) = chain.finalized(FinalBlock { block: recovered, certificate }).await {
-            return fault(e.to_string());
-        }
+        let closes = height.closes_epoch(epoch_blocks);
+        let taken = chain.finalized(FinalBlock { block: recovered, certificate }).await;
+        let survives = match taken {
+            Ok(_) if closes => chain.sync().await,
+            other => other,
+        };
+        let survives = match survives {
+            Ok(survives) => survives,
+            Err(e) => return fault(e.to_string()),
+        };
         status::update(&status, |s| {
             s.last_final = (height, hash);
             s.tip = s.tip.max(height);
         });
-        if height.closes_epoch(epoch_blocks) {
+        if closes {
+            release(&mut volatile, survives);
             let boundary = Boundary { epoch: height.epoch(epoch_blocks), hash, ack };
             if boundaries.send(boundary).await.is_err() {
                 return Error::Ended("the epoch manager");
             }
         } else {
-            ack.acknowledge();
+            volatile.push_back((height, ack));
+            release(&mut volatile, survives);
         }
     }
     Error::Ended("the marshal")
+}
+
+/// Acknowledges the blocks that survive a crash.
+fn release(volatile: &mut VecDeque<(Height, Exact)>, survives: Height) {
+    while let Some((_, ack)) = volatile.pop_front_if(|(height, _)| *height <= survives) {
+        ack.acknowledge();
+    }
 }

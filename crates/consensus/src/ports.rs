@@ -82,9 +82,12 @@ pub trait Chain: Send + Sync + 'static {
     /// The senders of these transactions as far as this node has recovered them before (in its pool), one for one. Answers at once.
     fn known_senders(&self, transactions: &[B256]) -> Vec<Option<Address>>;
 
-    /// Takes over the next final block, durably. Called in height order, each height at least once (again after a restart:
-    /// then it answers `Ok` and does nothing).
-    fn finalized(&self, block: FinalBlock) -> impl Future<Output = Result<(), ChainError>> + Send;
+    /// Takes over the next final block. Called in height order, each height at least once (again after a restart: then it does
+    /// nothing). Answers the height up to which blocks survive a crash: those above it are handed over again after one.
+    fn finalized(&self, block: FinalBlock) -> impl Future<Output = Result<Height, ChainError>> + Send;
+
+    /// Makes every block taken over survive a crash.
+    fn sync(&self) -> impl Future<Output = Result<Height, ChainError>> + Send;
 }
 
 /// The sets that sequence the epochs: a pure function of final blocks and L1.

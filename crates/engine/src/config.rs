@@ -20,6 +20,9 @@ pub struct Config {
     pub cached_codes: usize,
     /// Trie nodes kept in memory, about.
     pub cached_nodes: usize,
+    /// Longest time in which final blocks are written but not yet synced to the disk, and so lost to a process that is killed:
+    /// for who is given them again. Zero syncs each block.
+    pub sync_interval: Duration,
     /// Final heights below the head whose state can be read; `None` keeps all (an archive).
     pub history_blocks: Option<u64>,
     /// Executed blocks that are not final: more are refused.
@@ -41,6 +44,7 @@ impl Config {
             cached_slots: 400_000,
             cached_codes: 1_000,
             cached_nodes: 400_000,
+            sync_interval: Duration::ZERO,
             history_blocks: Some(1_024),
             max_unfinalized: 1_024,
             call_gas_cap: 50_000_000,

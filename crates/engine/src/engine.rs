@@ -47,8 +47,20 @@ pub(crate) struct Shared {
     pub(crate) ran: Condvar,
     /// Height window of trie nodes that stay in memory.
     pub(crate) node_window: AtomicU64,
-    writer: Mutex<()>,
+    writer: Mutex<Writer>,
 }
+
+/// Who moves the final head.
+#[derive(Debug)]
+struct Writer {
+    /// Height up to which the final blocks are on disk.
+    synced: u64,
+    /// When they were synced last.
+    at: Instant,
+}
+
+/// Most final blocks that are not synced to the disk.
+const MOST_UNSYNCED: u64 = 8;
 
 /// Which block's state a caller asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,11 +109,11 @@ impl Engine {
             genesis_hash,
             store,
             caches: Arc::new(caches),
-            tree: RwLock::new(Tree::new(Arc::new(base))),
             running: Mutex::default(),
             ran: Condvar::new(),
             node_window: AtomicU64::new(1_024),
-            writer: Mutex::new(()),
+            writer: Mutex::new(Writer { synced: base.height, at: Instant::now() }),
+            tree: RwLock::new(Tree::new(Arc::new(base))),
             config,
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -306,13 +318,14 @@ impl Engine {
         }))
     }
 
-    /// Makes a block and all its ancestors final: one atomic commit, after which a crash loses nothing of them, and every
-    /// block that does not descend from it is forgotten. Returns the newly final blocks, ascending; none if it was final.
+    /// Makes a block and all its ancestors final, in one atomic commit; every block that does not descend from it is
+    /// forgotten. Returns the newly final blocks, ascending; none if it was final. A crash loses those above [`Self::synced`],
+    /// which is the head unless the configuration has a `sync_interval`.
     ///
     /// # Errors
     /// If the block is not executed here, contradicts the final head, or the store fails.
     pub fn finalize(&self, hash: B256) -> Result<Vec<Arc<ExecutedBlock>>, FinalizeError> {
-        let _writer = self.shared.writer.lock();
+        let mut writer = self.shared.writer.lock();
         let (base, layers) = {
             let tree = self.shared.tree.read();
             (tree.base.clone(), tree.layers(hash))
@@ -331,7 +344,12 @@ impl Engine {
         let start = Instant::now();
         layers.reverse();
         let blocks: Vec<&ExecutedBlock> = layers.iter().map(AsRef::as_ref).collect();
-        self.shared.store.commit(&blocks, base.oldest)?;
+        let due = writer.at.elapsed() >= self.shared.config.sync_interval;
+        let sync = due || top.height() >= writer.synced + MOST_UNSYNCED;
+        self.shared.store.commit(&blocks, base.oldest, sync)?;
+        if sync {
+            *writer = Writer { synced: top.height(), at: Instant::now() };
+        }
         let base = self::base(self.shared.store.snapshot()?, Some(&top))?;
         for block in &layers {
             self.shared.caches.values.advance(block.height(), &block.changes);
@@ -344,6 +362,25 @@ impl Engine {
         metrics::since("baton_engine_finalize_seconds", start);
         metrics::tree(top.height(), unfinalized);
         Ok(layers)
+    }
+
+    /// Height up to which a crash loses nothing.
+    pub fn synced(&self) -> u64 {
+        self.shared.writer.lock().synced
+    }
+
+    /// Syncs all final blocks to the disk; answers the height up to which they are.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn sync(&self) -> Result<u64, StoreError> {
+        let mut writer = self.shared.writer.lock();
+        let (head, _) = self.head();
+        if writer.synced < head {
+            self.shared.store.sync()?;
+            *writer = Writer { synced: head, at: Instant::now() };
+        }
+        Ok(writer.synced)
     }
 
     /// The sum of all balances of the final state, wei: reads every account.

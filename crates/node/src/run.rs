@@ -39,6 +39,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Held while a node runs, so that no second one uses its directory.
 const LOCK: &str = "lock";
+/// Longest time in which final blocks are not yet synced to the disk.
+const SYNC_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Runs a node until `stop` is cancelled or something fails. An ordered stop gives the baton on first.
 ///
@@ -68,7 +70,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), NodeErro
     let pool = open_pool(&config.data_dir, &engine)?;
     let certificates = Certificates::open(&config.data_dir.join("certificates.redb"))?;
     let genesis_block = Arc::new(genesis_block);
-    let ledger = Arc::new(Ledger::new(engine, pool, l1.view.clone(), genesis_block, genesis.origin, certificates));
+    let ledger = Arc::new(Ledger::new(engine.clone(), pool, l1.view.clone(), genesis_block, genesis.origin, certificates));
     let (height, hash) = ledger.engine.head();
     tracing::info!(height, %hash, chain = ledger.parameters.l2_chain_id, "chain opened");
     let domain =
@@ -119,7 +121,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), NodeErro
         mailbox.drain().await;
     }
     tasks.end().await;
-    outcome
+    let synced = tokio::task::spawn_blocking(move || engine.sync()).await.map_err(|_| NodeError::Ended("the last sync"))?;
+    outcome.and(synced.map(drop).map_err(|error| NodeError::Engine(error.into())))
 }
 
 /// Serves the operator's JSON-RPC.
@@ -330,7 +333,9 @@ async fn check_parameters(endpoints: Endpoints, deployment: Deployment) -> Resul
 }
 
 pub(crate) async fn open_engine(data_dir: &Path, genesis: baton_engine::Genesis) -> Result<Engine, NodeError> {
-    let config = baton_engine::Config::new(data_dir.join("state"), genesis);
+    let mut config = baton_engine::Config::new(data_dir.join("state"), genesis);
+    // A killed node is given the last blocks again: by consensus, which has them on disk, by the feed, or by L1.
+    config.sync_interval = SYNC_INTERVAL;
     let opened = tokio::task::spawn_blocking(move || Engine::open(config)).await;
     Ok(opened.map_err(|_| NodeError::Ended("opening the state"))??)
 }

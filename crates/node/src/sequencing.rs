@@ -46,6 +46,18 @@ impl Sequencing {
         // Fails only when the runtime shuts down or the work panicked, which the supervisor reports.
         self.runtime.spawn_blocking(move || work(&ledger)).await.ok()
     }
+
+    /// Writes to the store; answers the height up to which final blocks survive a crash.
+    async fn written(
+        &self,
+        work: impl FnOnce(&Ledger) -> Result<u64, LedgerError> + Send + 'static,
+    ) -> Result<Height, ChainError> {
+        match self.blocking(work).await {
+            Some(Ok(height)) => Ok(Height::new(height)),
+            Some(Err(error)) => Err(ChainError(error.to_string())),
+            None => Err(ChainError("finalizing panicked or the node is shutting down".into())),
+        }
+    }
 }
 
 impl Ledger {
@@ -250,11 +262,11 @@ impl Chain for Sequencing {
         self.ledger.pool.senders(transactions)
     }
 
-    async fn finalized(&self, block: FinalBlock) -> Result<(), ChainError> {
-        match self.blocking(move |ledger| ledger.finalize(&block)).await {
-            Some(Ok(())) => Ok(()),
-            Some(Err(error)) => Err(ChainError(error.to_string())),
-            None => Err(ChainError("finalizing panicked or the node is shutting down".into())),
-        }
+    async fn finalized(&self, block: FinalBlock) -> Result<Height, ChainError> {
+        self.written(move |ledger| ledger.finalize(&block).map(|()| ledger.engine.synced())).await
+    }
+
+    async fn sync(&self) -> Result<Height, ChainError> {
+        self.written(|ledger| ledger.engine.sync().map_err(|e| LedgerError::Store(e.to_string()))).await
     }
 }

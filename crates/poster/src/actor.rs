@@ -288,9 +288,9 @@ impl<C: Chain, S: Settlement, N: Network, L: Ledger> Poster<C, S, N, L> {
         let (chain, worker) = (self.chain.clone(), self.worker.clone());
         let l2_chain_id = self.config.parameters.l2_chain_id;
         tokio::spawn(async move {
-            let data = request.data.clone();
+            let (data, openings) = (request.data.clone(), request.openings.clone());
             let encoding = match inputs(&built.core, &chain).await {
-                Some(inputs) => blocking(move || attest::check(data, &inputs, l2_chain_id)).await,
+                Some(inputs) => blocking(move || attest::check(data, openings, &inputs, l2_chain_id)).await,
                 None => Err(EncodingError::Unavailable),
             };
             let _ = worker.send(Done::Checked { from, request, encoding }).await;
@@ -398,6 +398,7 @@ impl<C: Chain, S: Settlement, N: Network, L: Ledger> Poster<C, S, N, L> {
                         index: built.core.index,
                         core_hash: built.core_hash,
                         data: collecting.encoding.data.clone(),
+                        openings: collecting.encoding.openings.clone(),
                     };
                     let to = Recipients::Members(Arc::clone(&built.snapshot));
                     self.network.send(to, Message::Request(request).encode());

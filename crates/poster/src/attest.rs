@@ -5,7 +5,7 @@ use alloy::{
     eips::eip4844::Blob,
     primitives::{B256, Bytes},
 };
-use baton_batch::{BlockInput, decode, encode, pack_blobs, versioned_hash};
+use baton_batch::{BlockInput, Opening, check_openings, decode, encode, open, pack_blobs};
 use baton_primitives::data_hash_blobs;
 
 /// Data and the blobs that carry it.
@@ -13,6 +13,7 @@ use baton_primitives::data_hash_blobs;
 pub(crate) struct Encoding {
     pub(crate) data: Bytes,
     pub(crate) blobs: Vec<(B256, Blob)>,
+    pub(crate) openings: Vec<Opening>,
     pub(crate) data_hash: B256,
 }
 
@@ -31,16 +32,27 @@ pub(crate) enum EncodingError {
     Unavailable,
     #[error("a blob has no commitment")]
     Commitment,
+    #[error("the commitments are not those of the {blobs} blobs which the data fills")]
+    Openings { blobs: usize },
 }
 
 /// Encodes a batch. Takes long: not for the event loop.
 pub(crate) fn make(inputs: &[BlockInput], l2_chain_id: u64) -> Result<Encoding, EncodingError> {
     let data = encode(inputs, l2_chain_id).map_err(|e| EncodingError::Encode(e.to_string()))?;
-    carry(data.into())
+    let data = Bytes::from(data);
+    let blobs = pack(&data)?;
+    let openings: Option<Vec<_>> = blobs.iter().map(open).collect();
+    Ok(bind(data, blobs, openings.ok_or(EncodingError::Commitment)?))
 }
 
-/// Checks that data decodes to exactly these blocks, and finds the hash that binds it. Takes long: not for the event loop.
-pub(crate) fn check(data: Bytes, inputs: &[BlockInput], l2_chain_id: u64) -> Result<Encoding, EncodingError> {
+/// Checks that data decodes to exactly these blocks and that the openings are those of its blobs, and finds the hash that
+/// binds it. Takes long: not for the event loop.
+pub(crate) fn check(
+    data: Bytes,
+    openings: Vec<Opening>,
+    inputs: &[BlockInput],
+    l2_chain_id: u64,
+) -> Result<Encoding, EncodingError> {
     if data.len() > MAX_DATA {
         return Err(EncodingError::TooLong(data.len()));
     }
@@ -48,15 +60,21 @@ pub(crate) fn check(data: Bytes, inputs: &[BlockInput], l2_chain_id: u64) -> Res
     if decoded != inputs {
         return Err(EncodingError::Differs { got: decoded.len(), expected: inputs.len() });
     }
-    carry(data)
+    let blobs = pack(&data)?;
+    if !check_openings(&blobs, &openings) {
+        return Err(EncodingError::Openings { blobs: blobs.len() });
+    }
+    Ok(bind(data, blobs, openings))
 }
 
-fn carry(data: Bytes) -> Result<Encoding, EncodingError> {
-    let blobs = pack_blobs(&data).map_err(|_| EncodingError::TooLong(data.len()))?;
-    let hashed: Option<Vec<_>> = blobs.into_iter().map(|blob| Some((versioned_hash(blob.as_slice())?, blob))).collect();
-    let blobs = hashed.ok_or(EncodingError::Commitment)?;
-    let hashes: Vec<B256> = blobs.iter().map(|(h, _)| *h).collect();
-    Ok(Encoding { data, data_hash: data_hash_blobs(&hashes), blobs })
+fn pack(data: &Bytes) -> Result<Vec<Blob>, EncodingError> {
+    pack_blobs(data).map_err(|_| EncodingError::TooLong(data.len()))
+}
+
+fn bind(data: Bytes, blobs: Vec<Blob>, openings: Vec<Opening>) -> Encoding {
+    let hashes: Vec<B256> = openings.iter().map(Opening::versioned_hash).collect();
+    let data_hash = data_hash_blobs(&hashes);
+    Encoding { data, blobs: hashes.into_iter().zip(blobs).collect(), openings, data_hash }
 }
 
 #[cfg(test)]
@@ -78,12 +96,22 @@ mod tests {
     #[test]
     fn a_peer_finds_the_same_hash_for_the_same_data_and_refuses_other_blocks() {
         let own = make(&blocks(5), 1).unwrap();
-        assert_eq!(check(own.data.clone(), &blocks(5), 1).unwrap().data_hash, own.data_hash);
+        let look = |blocks: &[BlockInput]| check(own.data.clone(), own.openings.clone(), blocks, 1);
+        assert_eq!(look(&blocks(5)).unwrap().data_hash, own.data_hash);
         let differs = EncodingError::Differs { got: 5, expected: 4 };
-        assert_eq!(check(own.data.clone(), &blocks(4), 1).unwrap_err(), differs);
+        assert_eq!(look(&blocks(4)).unwrap_err(), differs);
         let mut other = blocks(5);
         other[2].time_millis += 1;
-        assert!(matches!(check(own.data, &other, 1), Err(EncodingError::Differs { .. })));
+        assert!(matches!(look(&other), Err(EncodingError::Differs { .. })));
+    }
+
+    #[test]
+    fn the_right_data_with_the_commitments_of_other_blobs_is_not_signed() {
+        let (own, other) = (make(&blocks(5), 1).unwrap(), make(&blocks(6), 1).unwrap());
+        let wrong = EncodingError::Openings { blobs: 1 };
+        for openings in [other.openings.clone(), Vec::new(), [own.openings.clone(), other.openings].concat()] {
+            assert_eq!(check(own.data.clone(), openings, &blocks(5), 1).unwrap_err(), wrong);
+        }
     }
 
     #[test]
@@ -92,9 +120,9 @@ mod tests {
         for at in 0..own.data.len() {
             let mut data = own.data.to_vec();
             data[at] ^= 0x55;
-            assert!(check(data.into(), &blocks(3), 1).is_err(), "{at}");
+            assert!(check(data.into(), own.openings.clone(), &blocks(3), 1).is_err(), "{at}");
         }
-        assert!(check(Bytes::new(), &blocks(3), 1).is_err());
-        assert_eq!(check(vec![1; MAX_DATA + 1].into(), &[], 1).unwrap_err(), EncodingError::TooLong(MAX_DATA + 1));
+        assert!(check(Bytes::new(), Vec::new(), &blocks(3), 1).is_err());
+        assert_eq!(check(vec![1; MAX_DATA + 1].into(), Vec::new(), &[], 1).unwrap_err(), EncodingError::TooLong(MAX_DATA + 1));
     }
 }

@@ -1,23 +1,24 @@
 //! What members say to each other about batches.
 //!
 //! ```text
-//! Request   = 01 ‖ 01 ‖ generation u64 ‖ index u64 ‖ core hash 32 ‖ length u32 ‖ data
-//! Signature = 01 ‖ 02 ‖ generation u64 ‖ index u64 ‖ core hash 32 ‖ data hash 32 ‖ signature 48
+//! Request   = 02 ‖ 01 ‖ generation u64 ‖ index u64 ‖ core hash 32 ‖ blobs u8 ‖ (commitment 48 ‖ proof 48)* ‖ length u32 ‖ data
+//! Signature = 02 ‖ 02 ‖ generation u64 ‖ index u64 ‖ core hash 32 ‖ data hash 32 ‖ signature 48
 //! ```
 //! Integers are big-endian. There is one encoding of each message, and anything else is refused.
 
 use alloy::primitives::{B256, Bytes};
+use baton_batch::Opening;
 use baton_primitives::{BatchIndex, Generation, bls};
 
 /// Format version.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const REQUEST: u8 = 1;
 const SIGNATURE: u8 = 2;
 
 /// Most bytes of a batch's data: what the blobs of one L1 transaction hold.
 pub const MAX_DATA: usize = baton_batch::MAX_BLOBS * baton_batch::BLOB_CAPACITY - 4;
 /// Most bytes of a message.
-pub const MAX_MESSAGE: usize = 2 + 8 + 8 + 32 + 4 + MAX_DATA;
+pub const MAX_MESSAGE: usize = 2 + 8 + 8 + 32 + 1 + baton_batch::MAX_BLOBS * Opening::LENGTH + 4 + MAX_DATA;
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub struct Request {
     pub core_hash: B256,
     /// Its data, to go into blobs.
     pub data: Bytes,
+    /// The commitments of those blobs, with their proofs.
+    pub openings: Vec<Opening>,
 }
 
 /// A signature on one encoding of a batch.
@@ -82,6 +85,8 @@ impl Message {
         match self {
             Self::Request(r) => {
                 head(&mut out, REQUEST, r.generation, r.index, r.core_hash);
+                out.push(u8::try_from(r.openings.len()).unwrap_or(u8::MAX));
+                r.openings.iter().for_each(|opening| out.extend_from_slice(&opening.to_bytes()));
                 let length = u32::try_from(r.data.len()).unwrap_or(u32::MAX);
                 out.extend_from_slice(&length.to_be_bytes());
                 out.extend_from_slice(&r.data);
@@ -112,13 +117,21 @@ impl Message {
         let core_hash = B256::from(core_hash);
         match (*version, *kind) {
             (VERSION, REQUEST) => {
+                let ([count], rest) = rest.split_first_chunk::<1>().ok_or_else(|| length.clone())?;
+                let count = usize::from(*count);
+                let (openings, rest) = rest.split_at_checked(count * Opening::LENGTH).ok_or_else(|| length.clone())?;
+                if count > baton_batch::MAX_BLOBS {
+                    return Err(length);
+                }
+                let (openings, _) = openings.as_chunks();
+                let openings = openings.iter().map(Opening::from_bytes).collect();
                 let (size, data) = rest.split_first_chunk::<4>().ok_or_else(|| length.clone())?;
                 let size = usize::try_from(u32::from_be_bytes(*size)).unwrap_or(usize::MAX);
                 if data.len() != size || size > MAX_DATA {
                     return Err(length);
                 }
                 let data = bytes.slice(bytes.len() - size..);
-                Ok(Self::Request(Request { generation, index, core_hash, data }))
+                Ok(Self::Request(Request { generation, index, core_hash, data, openings }))
             }
             (VERSION, SIGNATURE) => {
                 let (data_hash, signature) = rest.split_first_chunk::<32>().ok_or_else(|| length.clone())?;
@@ -155,6 +168,7 @@ mod tests {
             generation: Generation::new(1),
             index: BatchIndex::new(2),
             core_hash: B256::repeat_byte(3),
+            openings: vec![Opening { commitment: [6; 48], proof: [7; 48] }; data.len().div_ceil(50).min(6)],
             data: data.into(),
         })
     }
@@ -193,7 +207,7 @@ mod tests {
         #[test]
         fn no_bytes_panic_and_whatever_decodes_encodes_to_itself(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..4) {
             if bytes.len() > 1 {
-                bytes[0] = 1;
+                bytes[0] = VERSION;
                 bytes[1] = kind;
             }
             let bytes = Bytes::from(bytes);

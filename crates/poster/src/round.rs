@@ -103,7 +103,7 @@ mod tests {
     fn collecting(now: Instant) -> Collecting {
         let hash = B256::repeat_byte(1);
         let collector = Collector::new(Arc::new(snapshot(4)), 1, Address::ZERO, hash, hash);
-        let encoding = Encoding { data: Bytes::new(), blobs: Vec::new(), data_hash: hash };
+        let encoding = Encoding { data: Bytes::new(), blobs: Vec::new(), openings: Vec::new(), data_hash: hash };
         Collecting::new(collector, encoding, now, WAIT)
     }
 

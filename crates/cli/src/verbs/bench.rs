@@ -10,7 +10,7 @@ use crate::{
     load::{self, Report, Shape},
     output::{Format, out},
 };
-use alloy::{primitives::utils::parse_ether, signers::local::PrivateKeySigner};
+use alloy::{primitives::utils::parse_ether, providers::Provider, signers::local::PrivateKeySigner};
 use clap::Args;
 use eyre::{Result, WrapErr, ensure};
 use serde::Serialize;
@@ -127,9 +127,23 @@ async fn measure(v: &Bench, target: Target, dir: &Path) -> Result<Vec<Row>> {
     let funder = anvil::account(USERS)?;
     cluster.deposit(std::slice::from_ref(&funder), parse_ether("1000")?).await?;
     chain::wait_balance(&ws, funder.address(), parse_ether("1000")?, Duration::from_secs(60)).await?;
+    // Every member has then loaded what it commits to blobs with, which takes more than a second once in its life.
+    for node in &cluster.nodes {
+        posted(&node.plan.http(), &node.plan.ws()).await?;
+    }
     let rows = rounds(v, target, &http, &ws, &[&THROUGHPUT[..], &LATENCY[..]].concat()).await;
     cluster.stop(GRACE).await;
     rows
+}
+
+/// Waits until the node knows of a posted batch.
+async fn posted(http: &Url, ws: &Url) -> Result<()> {
+    let provider = chain::http(http);
+    let status = || async {
+        let status: serde_json::Value = provider.raw_request("rollup_syncStatus".into(), ()).await?;
+        Ok((status["batch"].as_str() != Some("0x0")).then_some(()))
+    };
+    chain::wait_for(ws, "the first batch on L1", Duration::from_secs(120), status).await
 }
 
 /// A load by name.

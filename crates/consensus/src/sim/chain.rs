@@ -19,9 +19,14 @@ pub(super) fn genesis() -> Arc<RecoveredBlock> {
 struct Blocks {
     finals: Vec<Arc<RecoveredBlock>>,
     executed: BTreeSet<B256>,
+    /// Height up to which a crash loses nothing.
+    survives: u64,
 }
 
-/// One node's chain. The final part survives a crash, the executed part does not.
+/// Blocks that a crash may lose, at most.
+const VOLATILE: u64 = 5;
+
+/// One node's chain. Of the final part a crash loses the last few blocks, of the executed part all.
 #[derive(Debug)]
 pub(super) struct SmallChain {
     name: u8,
@@ -37,7 +42,7 @@ pub(super) struct SmallChain {
 impl SmallChain {
     pub(super) fn new(name: u8) -> Arc<Self> {
         let genesis = genesis();
-        let blocks = Blocks { executed: [genesis.hash()].into(), finals: vec![genesis] };
+        let blocks = Blocks { executed: [genesis.hash()].into(), finals: vec![genesis], survives: 0 };
         Arc::new(Self {
             name,
             blocks: Mutex::new(blocks),
@@ -47,9 +52,11 @@ impl SmallChain {
         })
     }
 
-    /// What a process finds after a crash: the final blocks.
+    /// What a process finds after a crash: the final blocks that had been made to survive it.
     pub(super) fn crash(&self) {
         let mut blocks = self.blocks.lock();
+        let survive = usize::try_from(blocks.survives).unwrap() + 1;
+        blocks.finals.truncate(survive);
         blocks.executed = blocks.finals.iter().map(|b| b.hash()).collect();
     }
 
@@ -144,12 +151,12 @@ impl Chain for SmallChain {
         vec![None; transactions.len()]
     }
 
-    async fn finalized(&self, block: FinalBlock) -> Result<(), ChainError> {
+    async fn finalized(&self, block: FinalBlock) -> Result<Height, ChainError> {
         let block = block.block;
         let mut blocks = self.blocks.lock();
         let height = usize::try_from(block.height().get()).unwrap();
         match blocks.finals.get(height) {
-            Some(known) if known.hash() == block.hash() => return Ok(()),
+            Some(known) if known.hash() == block.hash() => return Ok(Height::new(blocks.survives)),
             Some(known) => {
                 return Err(ChainError(format!("{} and {} are final at {height}", known.hash(), block.hash())));
             }
@@ -161,9 +168,20 @@ impl Chain for SmallChain {
         }
         blocks.executed.insert(block.hash());
         blocks.finals.push(block);
+        let height = blocks.finals.len() as u64 - 1;
+        if height >= blocks.survives + VOLATILE {
+            blocks.survives = height;
+        }
+        let survives = blocks.survives;
         drop(blocks);
         self.changed();
-        Ok(())
+        Ok(Height::new(survives))
+    }
+
+    async fn sync(&self) -> Result<Height, ChainError> {
+        let mut blocks = self.blocks.lock();
+        blocks.survives = blocks.finals.len() as u64 - 1;
+        Ok(Height::new(blocks.survives))
     }
 }
 

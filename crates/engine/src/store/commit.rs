@@ -21,7 +21,7 @@ type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 impl Store {
     /// Writes the genesis into an empty database.
     pub(super) fn create(&self, genesis: &ExecutedBlock) -> Result<(), StoreError> {
-        let transaction = self.begin()?;
+        let transaction = self.begin(true)?;
         {
             let mut meta = transaction.open_table(META)?;
             meta.insert("layout", LAYOUT.to_be_bytes().as_slice())?;
@@ -37,9 +37,10 @@ impl Store {
         Ok(())
     }
 
-    /// Writes final blocks, ascending and contiguous, that follow the stored head.
-    pub(crate) fn commit(&self, blocks: &[&ExecutedBlock], oldest: u64) -> Result<u64, StoreError> {
-        let transaction = self.begin()?;
+    /// Writes final blocks, ascending and contiguous, that follow the stored head. Every reader sees them from then on; unless
+    /// `synced`, a process that is killed loses them, and what was written so since the last synced commit.
+    pub(crate) fn commit(&self, blocks: &[&ExecutedBlock], oldest: u64, synced: bool) -> Result<u64, StoreError> {
+        let transaction = self.begin(synced)?;
         let head = blocks.last().map_or(0, |block| block.height());
         let keep_from = self.history_blocks.map_or(0, |blocks| head.saturating_sub(blocks)).max(oldest);
         write(&transaction, blocks, Some(oldest), keep_from)?;
@@ -47,11 +48,20 @@ impl Store {
         Ok(keep_from)
     }
 
-    fn begin(&self) -> Result<WriteTransaction, StoreError> {
+    /// Syncs every commit so far to the disk.
+    pub(crate) fn sync(&self) -> Result<(), StoreError> {
+        self.begin(true)?.commit()?;
+        Ok(())
+    }
+
+    fn begin(&self, synced: bool) -> Result<WriteTransaction, StoreError> {
         let mut transaction = self.database.begin_write()?;
-        transaction.set_durability(Durability::Immediate)?;
-        // Saves the page allocator with each commit: a killed process reopens at once, whatever the size.
-        transaction.set_quick_repair(true);
+        if synced {
+            // Saves the page allocator with each commit: a killed process reopens at once, whatever the size.
+            transaction.set_quick_repair(true);
+        } else {
+            transaction.set_durability(Durability::None)?;
+        }
         Ok(transaction)
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::world::{ETHER, LOOP, MIRROR, Plain, REVERT, STORE, block_on, config, signer};
 use alloy::{
+    eips::eip4844::kzg_to_versioned_hash,
     primitives::{Address, B256, Bytes, TxKind, U256, hex},
     rpc::types::{BlockOverrides, TransactionRequest, state::AccountOverride},
 };
 use baton_engine::{BlockRef, Call, CallEnd, CallError, Config, Engine, Estimate, InvalidTransaction};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn engine() -> (tempfile::TempDir, Engine) {
     let dir = tempfile::tempdir().unwrap();
@@ -118,4 +119,34 @@ fn an_access_list_names_the_slots_a_call_touches() {
     assert!(outcome.is_success());
     assert_eq!(list.0.len(), 1);
     assert_eq!((list.0[0].address, &list.0[0].storage_keys), (STORE, &vec![B256::from(U256::from(3))]));
+}
+
+/// A trusted setup takes seconds to load; the first transaction that proves a blob's value must not make a block wait for it.
+#[test]
+fn the_first_point_evaluation_costs_what_the_next_one_costs() {
+    let (_dir, engine) = engine();
+    // Case correct_proof_4_4 of c-kzg's verify_kzg_proof vectors.
+    let commitment = hex!(
+        "8f59a8d2a1a625a17f3fea0fe5eb8c896db3764f3185481bc22f91b4aaffcca25f26936857bc3a7c2539ea8ec3a952b7"
+    );
+    let proof = hex!(
+        "a62ad71d14c5719385c0686f1871430475bf3a00f0aa3f7b8dd99a9abc2160744faf0070725e00b60ad9a026a15b1a8c"
+    );
+    let point = hex!("73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000000");
+    let value = hex!("1522a4a7f34e1ea350ae07c29c96c7e79655aa926122e95fe69fcbd932ca49e9");
+    let hash = kzg_to_versioned_hash(&commitment);
+    let mut evaluation = call(Address::with_last_byte(0x0a));
+    evaluation.request.input = [hash.as_slice(), &point, &value, &commitment, &proof].concat().into();
+    let timed = || {
+        let start = Instant::now();
+        (engine.call(BlockRef::Final, &evaluation).unwrap().end, start.elapsed())
+    };
+    let ((end, first), (again, second)) = (timed(), timed());
+    let CallEnd::Success(output) = &end else { panic!("{end:?}") };
+    assert_eq!(output[..32], U256::from(4_096).to_be_bytes::<32>());
+    assert_eq!(end, again);
+    assert!(first < 50 * second.max(Duration::from_millis(2)), "first {first:?}, then {second:?}");
+    let mut wrong = evaluation.clone();
+    wrong.request.input = [hash.as_slice(), &value, &value, &commitment, &proof].concat().into();
+    assert!(!engine.call(BlockRef::Final, &wrong).unwrap().is_success());
 }

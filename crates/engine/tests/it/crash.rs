@@ -2,10 +2,11 @@
 
 use crate::world::{Plain, block_on, config, signer, transfer};
 use alloy::primitives::{Address, B256};
-use baton_engine::Engine;
+use baton_engine::{Config, Engine};
 use std::{
     io::{BufRead, BufReader, Write},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 const DIRECTORY: &str = "BATON_CRASH_DIRECTORY";
@@ -27,6 +28,54 @@ fn a_child_that_finalizes_blocks_until_it_is_killed() {
         writeln!(out, "final {height} {parent}").unwrap();
         out.flush().unwrap();
     }
+}
+
+/// Not a test of its own, like the one above: a process that writes blocks which it does not sync to the disk.
+#[test]
+fn a_child_that_seldom_syncs_until_it_is_killed() {
+    let Ok(directory) = std::env::var(DIRECTORY) else { return };
+    let interval = Duration::from_secs(3_600);
+    let engine = Engine::open(Config { sync_interval: interval, ..config(directory.as_ref(), 4) }).unwrap();
+    let mut out = std::io::stdout();
+    let mut parent = engine.head().1;
+    for nonce in 0..21 {
+        let block = block_on(&engine, parent, vec![transfer(0, nonce, Address::with_last_byte(99), 1)]);
+        parent = block.hash();
+        engine.finalize(parent).unwrap();
+        assert_eq!(engine.head().0, block.height(), "readers see what is not synced");
+        writeln!(out, "final {} {parent}", engine.synced()).unwrap();
+    }
+    writeln!(out, "final {} {parent}", engine.sync().unwrap()).unwrap();
+    let block = block_on(&engine, parent, vec![transfer(0, 21, Address::with_last_byte(99), 1)]);
+    engine.finalize(block.hash()).unwrap();
+    writeln!(out, "final {} {}", engine.synced(), block.hash()).unwrap();
+    out.flush().unwrap();
+    std::process::abort();
+}
+
+#[test]
+fn a_killed_process_keeps_what_it_synced_and_takes_the_rest_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "crash::a_child_that_seldom_syncs_until_it_is_killed", "--nocapture"])
+        .env(DIRECTORY, dir.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let told = told.lines().filter_map(|line| line.split("final ").nth(1)?.split_once(' '));
+    let told: Vec<(u64, B256)> = told.map(|(synced, hash)| (synced.parse().unwrap(), hash.parse().unwrap())).collect();
+    let synced: Vec<u64> = told.iter().map(|(synced, _)| *synced).collect();
+    let by_count = (1..=21u64).map(|height| height / 8 * 8);
+    assert_eq!(synced, by_count.chain([21, 21]).collect::<Vec<_>>());
+
+    let engine = Engine::open(config(dir.path(), 4)).unwrap();
+    assert_eq!(engine.head(), (21, told[20].1), "the last block was not synced");
+    assert_eq!(engine.synced(), 21);
+    engine.check_state().unwrap();
+    let again = block_on(&engine, engine.head().1, vec![transfer(0, 21, Address::with_last_byte(99), 1)]);
+    assert_eq!(again.hash(), told[22].1);
+    engine.finalize(again.hash()).unwrap();
+    assert_eq!((engine.head().0, engine.synced()), (22, 22));
 }
 
 #[test]

@@ -18,7 +18,7 @@ use alloy::{
     rpc::types::{TransactionReceipt, TransactionRequest},
     signers::{SignerSync, local::PrivateKeySigner},
 };
-use baton_batch::in_background;
+use baton_batch::{in_background, sidecar};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
@@ -397,7 +397,7 @@ async fn prepare(request: TxRequest) -> Result<Prepared, TxError> {
         return Ok(Prepared { request, sidecar: None, hashes: Vec::new() });
     }
     let blobs: Vec<Blob> = request.blobs.clone();
-    let built = in_background(move || BlobTransactionSidecarEip7594::try_from_blobs(blobs)).await;
+    let built = in_background(move || sidecar(blobs)).await;
     let sidecar = match built {
         Some(Ok(sidecar)) => sidecar,
         Some(Err(error)) => return Err(TxError::Blobs(error.to_string())),
