@@ -17,18 +17,24 @@ use rayon::prelude::*;
 use std::{
     collections::HashSet,
     hint::black_box,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 const CHAIN: u64 = 13_370;
 const BASE_FEE: u64 = 1_000_000;
 
-/// Everybody is rich and has sent nothing.
-struct Everybody;
+/// Everybody is rich and has sent so many transactions.
+#[derive(Clone, Default)]
+struct Everybody(Arc<AtomicU64>);
 
 impl State for Everybody {
     fn account(&self, _: Address) -> Result<Account, StateError> {
-        Ok(Account { balance: U256::from(u128::MAX), ..Account::default() })
+        let nonce = self.0.load(Ordering::Relaxed);
+        Ok(Account { balance: U256::from(u128::MAX), nonce, ..Account::default() })
     }
 }
 
@@ -62,10 +68,14 @@ fn raw(transactions: &[Transaction]) -> Vec<Bytes> {
 }
 
 fn pool(limit: usize) -> Pool {
+    pool_over(limit, Everybody::default())
+}
+
+fn pool_over(limit: usize, state: Everybody) -> Pool {
     let mut config = Config::new(CHAIN, 60_000_000);
     config.max_transactions = limit;
     config.max_bytes = usize::MAX;
-    Pool::open(config, Everybody).unwrap()
+    Pool::open(config, state).unwrap()
 }
 
 fn main() {
@@ -115,8 +125,10 @@ fn stages(criterion: &mut Criterion) {
     group.bench_function("on_final", |b| {
         let block = block(some.clone());
         let filled = || {
-            let pool = pool(20_000);
+            let state = Everybody::default();
+            let pool = pool_over(20_000, state.clone());
             pool.admit_all(&bytes);
+            state.0.store(1, Ordering::Relaxed);
             pool
         };
         let include = |pool: Pool| {
@@ -153,7 +165,8 @@ fn growth() {
     );
     println!("|---:|---:|---:|---:|---:|---:|");
     for backlog in [0, 1_000, 10_000, 100_000, 1_000_000] {
-        let pool = pool(2_000_000);
+        let state = Everybody::default();
+        let pool = pool_over(2_000_000, state.clone());
         for some in raw(&transactions(1 << 40, backlog)).chunks(10_000) {
             pool.admit_all(some);
         }
@@ -169,6 +182,7 @@ fn growth() {
         let nothing: HashSet<B256> = HashSet::new();
         let payable = least(|| pool.has_payable(BASE_FEE, &nothing));
         let block = block(singles);
+        state.0.store(1, Ordering::Relaxed);
         let start = Instant::now();
         pool.on_final(&block);
         let included = start.elapsed();

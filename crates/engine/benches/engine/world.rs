@@ -6,9 +6,9 @@
 use alloy::{
     consensus::{SignableTransaction, TxEip1559},
     primitives::{Address, B256, Bytes, Signature, TxKind, U256, address, hex, keccak256},
-    sol_types::{SolCall, SolConstructor},
+    sol,
+    sol_types::{SolCall, SolValue},
 };
-use baton_bindings::contracts::BatonToken;
 use baton_engine::{
     BlockAttributes, BlockRef, Budget, Candidate, Config, Engine, ExecutedBlock, Genesis, GenesisAccount,
     InvalidTransaction, TransactionSource, next_base_fee, prevrandao,
@@ -22,6 +22,13 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+
+sol! {
+    function transfer(address to, uint256 value) returns (bool);
+}
+
+/// The stake token's contract.
+const TOKEN: &str = include_str!("../../../bindings/artifacts/BatonToken.json");
 
 /// Sends value to every account from the first number of its input up to the second, the third each.
 pub(crate) const SEEDER: Address = address!("0x00000000000000000000000000000000000c0001");
@@ -126,7 +133,7 @@ pub(crate) fn call(sender: Address, nonce: u64, to: Address, input: Bytes) -> Ca
 }
 
 pub(crate) fn token_transfer(token: Address, sender: Address, nonce: u64, to: Address) -> Candidate {
-    let input = BatonToken::transferCall { to, value: U256::ONE }.abi_encode();
+    let input = transferCall { to, value: U256::ONE }.abi_encode();
     unsigned(sender, nonce, TxKind::Call(token), 0, 100_000, input.into())
 }
 
@@ -230,12 +237,13 @@ pub(crate) fn seed(engine: &Engine, nonces: &mut Nonces, from: u64, upto: u64) {
 /// The token, of which the first `holders` accounts have some.
 pub(crate) fn token(engine: &Engine, nonces: &mut Nonces, holders: u64) -> Address {
     let nonce = nonces.next(RICH);
-    let arguments = BatonToken::constructorCall { holder: RICH, supply: U256::from(ETHER) }.abi_encode();
-    let code = [BatonToken::BYTECODE.as_ref(), &arguments].concat();
+    let artifact: serde_json::Value = serde_json::from_str(TOKEN).unwrap();
+    let bytecode = hex::decode(artifact["bytecode"].as_str().unwrap()).unwrap();
+    let code = [bytecode, (RICH, U256::from(ETHER)).abi_encode_params()].concat();
     block(engine, vec![unsigned(RICH, nonce, TxKind::Create, 0, 10_000_000, code.into())]);
     let token = RICH.create(nonce);
     let transfers = (0..holders).map(|to| {
-        let input = BatonToken::transferCall { to: account(to), value: U256::from(1_000_000) }.abi_encode();
+        let input = transferCall { to: account(to), value: U256::from(1_000_000) }.abi_encode();
         unsigned(RICH, nonces.next(RICH), TxKind::Call(token), 0, 100_000, input.into())
     });
     let transfers: Vec<_> = transfers.collect();
