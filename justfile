@@ -4,6 +4,7 @@
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
 baton := "target/debug/baton"
+stages := "--bench primitives --bench engine --bench pool --bench batch --bench rpc"
 
 # List the recipes.
 default:
@@ -83,6 +84,18 @@ fuzz cases="20000": tools build
 bench *args: tools
     cargo build --workspace --release --bin baton
     target/release/baton bench {{ args }}
+
+# What each stage of the work costs, one micro-benchmark each (criterion; give a name to choose, `--save-baseline NAME` to compare).
+bench-stages *args:
+    cargo bench --workspace {{ stages }} -- {{ args }}
+
+# Whole blocks: `block [accounts..]`, `mix`, `memory [accounts] [transactions]` or `restart [blocks]`, as Markdown tables.
+bench-blocks *args:
+    cargo bench --workspace --bench engine -- {{ args }}
+
+# How costs grow with accounts, height, block size, backlog and connections, as Markdown tables.
+growth:
+    cargo bench --workspace --bench engine --bench pool --bench rpc -- growth
 
 # Rewrite the committed gas snapshots.
 snapshot: tools

@@ -4,7 +4,12 @@
 //! ```text
 //! funder -disperse-> accounts -sign ahead-> lanes -HTTP-> endpoint -newHeads (WebSocket)-> witness -> Report
 //! ```
+//!
+//! A paced load is open-loop: its transfers have a timetable, and what is late by it counts as waiting.
 #![allow(clippy::wildcard_enum_match_arm, reason = "wide enums of other crates, all others alike")]
+
+pub mod reads;
+pub mod token;
 
 use crate::founding;
 use alloy::{
@@ -56,6 +61,8 @@ pub struct Shape {
     pub batch: usize,
     /// Transfers per second over all lanes; none sends as fast as answers come.
     pub rate: Option<u32>,
+    /// The ERC-20 token that is transferred; none transfers ether.
+    pub token: Option<Address>,
 }
 
 /// What was measured.
@@ -73,6 +80,8 @@ pub struct Report {
     pub accepted_per_second: f64,
     /// Included per second, from the first submission to the last inclusion.
     pub included_per_second: f64,
+    /// 99th percentile of a request's answer, ms.
+    pub accept_p99_ms: f64,
     /// Median of submission to sight of the block, ms.
     pub p50_ms: f64,
     /// 99th percentile of the same, ms.
@@ -127,14 +136,26 @@ impl Fees {
 /// # Errors
 /// If signing fails.
 pub fn sign_transfer(signer: &PrivateKeySigner, chain_id: u64, nonce: u64, to: Address, fees: Fees) -> Result<Signed> {
+    sign(signer, chain_id, nonce, fees, (to, U256::ONE, 21_000, Bytes::new()))
+}
+
+/// Signs a call: recipient, wei, gas limit and input.
+fn sign(
+    signer: &PrivateKeySigner,
+    chain_id: u64,
+    nonce: u64,
+    fees: Fees,
+    (to, value, gas_limit, input): (Address, U256, u64, Bytes),
+) -> Result<Signed> {
     let transaction = TxEip1559 {
         chain_id,
         nonce,
-        gas_limit: 21_000,
+        gas_limit,
         max_fee_per_gas: fees.max_fee,
         max_priority_fee_per_gas: fees.tip,
         to: TxKind::Call(to),
-        value: U256::from(1),
+        value,
+        input,
         ..TxEip1559::default()
     };
     let signature = signer.sign_hash_sync(&transaction.signature_hash())?;
@@ -154,22 +175,58 @@ pub async fn run(
     shape: &Shape,
     patience: Duration,
 ) -> Result<Report> {
+    let nonces = nonces(http, accounts).await?;
+    let prepared = prepare(http, accounts, &nonces, shape).await?;
+    drive(http, ws, prepared, shape, patience).await
+}
+
+/// Each account's next nonce, what waits included.
+///
+/// # Errors
+/// If the endpoint fails.
+pub async fn nonces(http: &Url, accounts: &[PrivateKeySigner]) -> Result<Vec<u64>> {
     let provider = ProviderBuilder::new().connect_http(http.clone());
-    let chain_id = provider.get_chain_id().await.wrap_err_with(|| format!("{http} does not answer"))?;
-    let base_fee = provider.get_gas_price().await?;
-    let max_fee = base_fee.saturating_mul(4).max(2_000_000_000);
-    let lanes = shape.lanes.clamp(1, accounts.len());
-    let nonces: Vec<u64> = stream::iter(accounts)
+    let nonces: Result<_, _> = stream::iter(accounts)
         .map(|account| provider.get_transaction_count(account.address()).pending().into_future())
         .buffered(16)
         .try_collect()
-        .await?;
-    let work = {
-        let (accounts, transfers) = (accounts.to_vec(), shape.transfers);
-        tokio::task::spawn_blocking(move || share_out(&accounts, &nonces, transfers, lanes, chain_id, max_fee))
-            .await??
-    };
+        .await;
+    nonces.wrap_err_with(|| format!("{http} does not tell nonces"))
+}
 
+/// Transactions signed ahead, one list a lane.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    lanes: Vec<Vec<Signed>>,
+}
+
+impl Prepared {
+    /// Hashes of `count` of the transactions.
+    pub fn hashes(&self, count: usize) -> Vec<B256> {
+        self.lanes.iter().flatten().take(count).map(|signed| signed.hash).collect()
+    }
+}
+
+/// Signs a load whose accounts go on from `nonces`.
+///
+/// # Errors
+/// If the endpoint does not tell its chain and price.
+pub async fn prepare(http: &Url, accounts: &[PrivateKeySigner], nonces: &[u64], shape: &Shape) -> Result<Prepared> {
+    let provider = ProviderBuilder::new().connect_http(http.clone());
+    let chain_id = provider.get_chain_id().await.wrap_err_with(|| format!("{http} does not answer"))?;
+    let base_fee = provider.get_gas_price().await?;
+    let fees = Fees::cap(base_fee.saturating_mul(4).max(2_000_000_000));
+    let (accounts, nonces, shape) = (accounts.to_vec(), nonces.to_vec(), shape.clone());
+    let lanes = tokio::task::spawn_blocking(move || share_out(&accounts, &nonces, &shape, chain_id, fees)).await??;
+    Ok(Prepared { lanes })
+}
+
+/// As [`run`], with what was signed ahead.
+///
+/// # Errors
+/// As [`run`].
+pub async fn drive(http: &Url, ws: &Url, prepared: Prepared, shape: &Shape, patience: Duration) -> Result<Report> {
+    let lanes = prepared.lanes.len();
     let sent = Arc::new(AtomicUsize::new(0));
     let (witness, done) = Witness::start(ws, patience).await?;
     let began = Instant::now();
@@ -177,7 +234,7 @@ pub async fn run(
         let per_lane = f64::from(rate) / lanes as f64;
         Duration::from_secs_f64(shape.batch.max(1) as f64 / per_lane)
     });
-    let outcomes = try_join_all(work.into_iter().map(|transactions| {
+    let outcomes = try_join_all(prepared.lanes.into_iter().map(|transactions| {
         let (http, witness, sent) = (http.clone(), witness.clone(), sent.clone());
         tokio::spawn(lane(http, transactions, shape.batch.max(1), pause, witness, sent))
     }))
@@ -185,11 +242,14 @@ pub async fn run(
     let sending = began.elapsed();
     let mut refused = 0;
     let mut refusal = None;
+    let mut answers = Vec::new();
     for outcome in outcomes {
-        let (count, reason) = outcome?;
-        refused += count;
-        refusal = refusal.or(reason);
+        let mut lane = outcome?;
+        refused += lane.refused;
+        refusal = refusal.or(lane.refusal);
+        answers.append(&mut lane.answers);
     }
+    answers.sort_unstable();
     let accepted = sent.load(Ordering::SeqCst);
     let _ = witness.send(Note::Expect(accepted)).await;
     drop(witness);
@@ -206,6 +266,7 @@ pub async fn run(
         included: latencies.len(),
         accepted_per_second: accepted as f64 / sending.as_secs_f64().max(1e-9),
         included_per_second: latencies.len() as f64 / span,
+        accept_p99_ms: percentile(&answers, 99),
         p50_ms: percentile(&latencies, 50),
         p99_ms: percentile(&latencies, 99),
     })
@@ -216,25 +277,35 @@ pub async fn run(
 fn share_out(
     accounts: &[PrivateKeySigner],
     nonces: &[u64],
-    transfers: usize,
-    lanes: usize,
+    shape: &Shape,
     chain_id: u64,
-    max_fee: u128,
+    fees: Fees,
 ) -> Result<Vec<Vec<Signed>>> {
+    let (transfers, lanes) = (shape.transfers, shape.lanes.clamp(1, accounts.len().max(1)));
     let mut work = vec![Vec::with_capacity(transfers.div_ceil(lanes)); lanes];
-    let rounds = transfers.div_ceil(accounts.len());
+    let rounds = transfers.div_ceil(accounts.len().max(1));
     let turns = (0u64..).take(rounds).flat_map(|round| (0..accounts.len()).map(move |index| (round, index)));
     for (round, index) in turns.take(transfers) {
-        let to = Address::repeat_byte(0xba);
-        work[index % lanes].push(sign_transfer(
-            &accounts[index],
-            chain_id,
-            nonces[index] + round,
-            to,
-            Fees::cap(max_fee),
-        )?);
+        let (account, nonce) = (&accounts[index], nonces[index] + round);
+        work[index % lanes].push(match shape.token {
+            None => sign_transfer(account, chain_id, nonce, Address::repeat_byte(0xba), fees)?,
+            Some(token) => {
+                // To another holder, so that no slot is new.
+                let to = accounts[(index + 1) % accounts.len()].address();
+                sign(account, chain_id, nonce, fees, token::transfer(token, to))?
+            }
+        });
     }
     Ok(work)
+}
+
+/// What one connection saw.
+#[derive(Debug, Default)]
+struct Lane {
+    refused: usize,
+    refusal: Option<String>,
+    /// How long each request took.
+    answers: Vec<Duration>,
 }
 
 /// One connection: sends its transactions in order, `batch` a request. Whatever is refused for want of room is sent again, before
@@ -246,20 +317,24 @@ async fn lane(
     pause: Option<Duration>,
     witness: mpsc::Sender<Note>,
     sent: Arc<AtomicUsize>,
-) -> Result<(usize, Option<String>)> {
+) -> Result<Lane> {
     let mut client = Client::connect(&http).await?;
     let mut ticks = pause.map(tokio::time::interval);
-    let (mut refused, mut refusal) = (0, None);
+    let mut seen = Lane::default();
     for chunk in transactions.chunks(batch) {
-        if let Some(ticks) = &mut ticks {
-            ticks.tick().await;
-        }
-        let at = Instant::now();
+        // The time by the timetable, not that of sending: waiting for the connection is waiting.
+        let at = match &mut ticks {
+            Some(ticks) => ticks.tick().await.into_std(),
+            None => Instant::now(),
+        };
         let _ = witness.send(Note::Sent(chunk.iter().map(|t| t.hash).collect(), at)).await;
         let mut rest: Vec<Signed> = chunk.to_vec();
         while !rest.is_empty() {
+            let refusal = &seen.refusal;
             ensure!(at.elapsed() < STUCK, "{http} has had no room for {} s: {refusal:?}", STUCK.as_secs());
+            let asked = Instant::now();
             let answers = client.submit(&rest).await?;
+            seen.answers.push(asked.elapsed());
             let mut again = Vec::new();
             for (transaction, answer) in rest.into_iter().zip(answers) {
                 match answer {
@@ -267,11 +342,11 @@ async fn lane(
                         sent.fetch_add(1, Ordering::SeqCst);
                     }
                     Err(refused_as) => {
-                        refused += 1;
+                        seen.refused += 1;
                         if refused_as.code == NO_ROOM {
                             again.push(transaction);
                         }
-                        refusal.get_or_insert(refused_as.message);
+                        seen.refusal.get_or_insert(refused_as.message);
                     }
                 }
             }
@@ -281,7 +356,7 @@ async fn lane(
             }
         }
     }
-    Ok((refused, refusal))
+    Ok(seen)
 }
 
 /// The code of a refusal for want of room (execution-apis: limit exceeded).
@@ -329,12 +404,7 @@ impl Client {
     /// # Errors
     /// If the request fails or the answer is no JSON-RPC.
     pub async fn submit(&mut self, transactions: &[Signed]) -> Result<Vec<Result<(), Refusal>>> {
-        let request = Request::post("/")
-            .header(header::HOST, &self.host)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(request_body(transactions)))?;
-        let response = self.sender.send_request(request).await.wrap_err_with(|| format!("{} failed", self.url))?;
-        let body = response.into_body().collect().await?.to_bytes();
+        let body = self.post(request_body(transactions)).await?;
         let not_json = || format!("{} answered something that is not JSON-RPC", self.url);
         let mut answers: Vec<Answer> = match body.first() {
             Some(b'[') => serde_json::from_slice(&body).wrap_err_with(not_json)?,
@@ -349,6 +419,16 @@ impl Client {
         );
         answers.sort_by_key(|answer| answer.id);
         Ok(answers.into_iter().map(|answer| answer.error.map_or(Ok(()), Err)).collect())
+    }
+
+    /// Posts a body and gives the answer's.
+    async fn post(&mut self, body: bytes::Bytes) -> Result<bytes::Bytes> {
+        let request = Request::post("/")
+            .header(header::HOST, &self.host)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))?;
+        let response = self.sender.send_request(request).await.wrap_err_with(|| format!("{} failed", self.url))?;
+        Ok(response.into_body().collect().await?.to_bytes())
     }
 }
 
@@ -473,7 +553,8 @@ mod tests {
     #[test]
     fn transfers_are_shared_out_in_order_of_their_nonces() {
         let accounts: Vec<_> = (0..5).map(|_| PrivateKeySigner::random()).collect();
-        let work = share_out(&accounts, &[7, 0, 0, 0, 3], 12, 2, 1, 10).unwrap();
+        let shape = Shape { transfers: 12, lanes: 2, batch: 1, rate: None, token: None };
+        let work = share_out(&accounts, &[7, 0, 0, 0, 3], &shape, 1, Fees::cap(10)).unwrap();
         assert_eq!((work[0].len(), work[1].len()), (7, 5));
         let all: std::collections::BTreeSet<_> = work.iter().flatten().map(|s| s.hash).collect();
         assert_eq!(all.len(), 12);

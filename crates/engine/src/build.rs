@@ -78,6 +78,7 @@ impl Engine {
             .map_err(BuildError::Attributes)?;
         check_fixed(&header, &parent, parameters, attributes.base_fee, &call).map_err(BuildError::Attributes)?;
 
+        let running = Instant::now();
         let mut process = Process::start(parent.clone(), parameters.l2_chain_id, &header)?;
         let mut transactions = Vec::with_capacity(attributes.forced.len());
         let mut senders = Vec::with_capacity(attributes.forced.len());
@@ -122,6 +123,7 @@ impl Engine {
         }
 
         let processed = process.finish(attributes.sweep)?;
+        metrics::since("baton_engine_run_seconds", running);
         let receipts = std::mem::take(&mut process.receipts);
         let sealed = self.seal(&parent, processed, &transactions, header.number)?;
         header.gas_used = process.gas_used;

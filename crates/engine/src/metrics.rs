@@ -7,6 +7,12 @@ pub(crate) fn describe() {
     use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
     describe_histogram!("baton_engine_build_seconds", Unit::Seconds, "Time to build a block, roots included");
     describe_histogram!("baton_engine_execute_seconds", Unit::Seconds, "Time to execute and check a proposed block");
+    describe_histogram!(
+        "baton_engine_run_seconds",
+        Unit::Seconds,
+        "Time to run a block's transactions, receipts included"
+    );
+    describe_histogram!("baton_engine_seal_seconds", Unit::Seconds, "Time to compute a block's roots");
     describe_histogram!("baton_engine_finalize_seconds", Unit::Seconds, "Time to commit newly final blocks");
     describe_counter!("baton_engine_transactions_total", "Transactions in executed blocks");
     describe_counter!("baton_engine_gas_total", "Gas used in executed blocks");

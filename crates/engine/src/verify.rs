@@ -126,6 +126,7 @@ impl Engine {
         check_fixed(header, parent, parameters, expectation.base_fee, &call)?;
         check_order(transactions)?;
 
+        let running = Instant::now();
         let mut process = Process::start(parent.clone(), parameters.l2_chain_id, header)?;
         for (index, (transaction, sender)) in transactions.iter().zip(block.senders()).enumerate() {
             process.transaction(transaction, *sender).map_err(|failure| match failure {
@@ -138,6 +139,7 @@ impl Engine {
             return Err(BlockFault::Form("logs_bloom").into());
         }
         let processed = process.finish(expectation.sweep)?;
+        metrics::since("baton_engine_run_seconds", running);
         let receipts = std::mem::take(&mut process.receipts);
         let sealed = self.seal(parent, processed, transactions, header.number)?;
         same_hash("transactions_root", header.transactions_root, sealed.transactions_root)?;
@@ -154,6 +156,7 @@ impl Engine {
         transactions: &[Transaction],
         height: u64,
     ) -> Result<Sealed, StoreError> {
+        let start = Instant::now();
         let state = || processed.changes.apply(parent.trie(), &parent.base.snapshot, height);
         let roots =
             || (calculate_transaction_root(transactions), ordered_trie_root_encoded(&processed.encoded_receipts));
@@ -162,6 +165,7 @@ impl Engine {
         if height.is_multiple_of(PRUNE_EVERY) {
             self.prune(&mut trie, parent.base.height);
         }
+        metrics::since("baton_engine_seal_seconds", start);
         Ok(Sealed { processed, trie, state_root, rows, transactions_root, receipts_root })
     }
 

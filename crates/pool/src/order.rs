@@ -4,7 +4,7 @@ use crate::PoolTransaction;
 use alloy::primitives::Address;
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, VecDeque},
+    collections::{BinaryHeap, HashSet},
     sync::Arc,
 };
 
@@ -19,34 +19,43 @@ pub(crate) struct Entry {
 /// arrival among equals, each sender's in nonce order.
 #[derive(Debug, Default)]
 pub struct Best {
-    heads: BinaryHeap<(u128, Reverse<u64>, Address)>,
-    queues: HashMap<Address, VecDeque<Entry>>,
+    /// Sender after sender, each in nonce order: one list, since the pool is locked while it is filled.
+    entries: Vec<Entry>,
+    /// The first of each sender that was not given out, as its place in `entries`.
+    heads: BinaryHeap<(u128, Reverse<u64>, usize)>,
     base_fee: u64,
-    /// Sender of the last transaction given out; its next one enters the order when it is asked for.
-    given: Option<Address>,
+    /// The last transaction given out; its sender's next one enters the order when it is asked for.
+    given: Option<usize>,
+    skipped: HashSet<Address>,
 }
 
 impl Best {
-    pub(crate) fn new(base_fee: u64, queues: HashMap<Address, VecDeque<Entry>>) -> Self {
-        let mut best = Self { heads: BinaryHeap::with_capacity(queues.len()), queues, base_fee, given: None };
-        let senders: Vec<_> = best.queues.keys().copied().collect();
-        for sender in senders {
-            best.enter(sender);
+    /// Of `queues`, each one sender's in nonce order.
+    pub(crate) fn new<'a>(base_fee: u64, queues: impl Iterator<Item = impl Iterator<Item = &'a Entry>>) -> Self {
+        let mut best = Self { base_fee, ..Self::default() };
+        let mut heads = Vec::new();
+        for queue in queues {
+            let first = best.entries.len();
+            best.entries.extend(queue.cloned());
+            heads.extend(best.head(first));
         }
+        best.heads = heads.into();
         best
     }
 
-    fn enter(&mut self, sender: Address) {
-        let Some(entry) = self.queues.get(&sender).and_then(VecDeque::front) else { return };
-        // A fee cap below the base fee blocks the sender's later transactions too.
-        if let Some(tip) = entry.transaction.tip(self.base_fee) {
-            self.heads.push((tip, Reverse(entry.arrival), sender));
-        }
+    /// The place in the order of the transaction at `index`. A fee cap below the base fee blocks the sender's later ones too.
+    fn head(&self, index: usize) -> Option<(u128, Reverse<u64>, usize)> {
+        let entry = self.entries.get(index)?;
+        Some((entry.transaction.tip(self.base_fee)?, Reverse(entry.arrival), index))
+    }
+
+    fn sender(&self, index: usize) -> Option<Address> {
+        self.entries.get(index).map(|entry| entry.transaction.sender)
     }
 
     /// None of this sender's further transactions will be given out.
     pub fn skip_sender(&mut self, sender: Address) {
-        self.queues.remove(&sender);
+        self.skipped.insert(sender);
     }
 }
 
@@ -54,15 +63,19 @@ impl Iterator for Best {
     type Item = Arc<PoolTransaction>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(sender) = self.given.take() {
-            self.enter(sender);
+        if let Some(given) = self.given.take()
+            && self.sender(given + 1) == self.sender(given)
+        {
+            let head = self.head(given + 1);
+            self.heads.extend(head);
         }
-        while let Some((_, _, sender)) = self.heads.pop() {
-            if let Some(entry) = self.queues.get_mut(&sender).and_then(VecDeque::pop_front) {
-                self.given = Some(sender);
-                return Some(entry.transaction);
+        loop {
+            let (_, _, index) = self.heads.pop()?;
+            let transaction = &self.entries.get(index)?.transaction;
+            if !self.skipped.contains(&transaction.sender) {
+                self.given = Some(index);
+                return Some(Arc::clone(transaction));
             }
         }
-        None
     }
 }

@@ -267,12 +267,8 @@ impl Pool {
     /// The ready transactions by preference at this base fee, as they are now.
     pub fn best(&self, base_fee: u64) -> Best {
         let waiting = self.shared.waiting.lock();
-        let queues = waiting.senders.iter().filter(|(_, sender)| sender.ready > 0);
-        let queues = queues.map(|(address, sender)| {
-            let entries: VecDeque<_> = sender.entries.values().take(sender.ready).cloned().collect();
-            (*address, entries)
-        });
-        Best::new(base_fee, queues.collect())
+        let ready = waiting.senders.values().filter(|sender| sender.ready > 0);
+        Best::new(base_fee, ready.map(|sender| sender.entries.values().take(sender.ready)))
     }
 
     /// Whether a block at this base fee on top of `included` (transactions of blocks not yet final) would have something

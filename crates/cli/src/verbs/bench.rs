@@ -1,20 +1,33 @@
 //! `baton bench`: the same load against Anvil, one node and four, in one run.
 //!
-//! Each target is measured three times a round: one by one and in batches, as fast as answers come, for throughput; and paced,
-//! for latency. The medians over the rounds are reported.
+//! Each target is measured with each load a round: one by one and in batches, as fast as answers come, for throughput; and paced,
+//! for latency. The medians over the rounds are reported. More loads on demand: ERC-20 transfers, open-loop at a share of what was
+//! included one by one, the same with reads beside it, a long one that looks for drift, and a restart after all of them.
+
+mod soak;
 
 use crate::{
     anvil::{self, Anvil, AnvilOptions},
     chain,
     devnet::cluster::{Cluster, ClusterPlan, USERS},
-    load::{self, Report, Shape},
+    load::{
+        self, Report, Shape,
+        reads::{self, Reads, Subjects},
+        token,
+    },
     output::{Format, out},
 };
-use alloy::{primitives::utils::parse_ether, providers::Provider, signers::local::PrivateKeySigner};
+use alloy::{
+    primitives::{Address, utils::parse_ether},
+    providers::Provider,
+    signers::local::PrivateKeySigner,
+};
 use clap::Args;
 use eyre::{Result, WrapErr, ensure};
 use serde::Serialize;
+use soak::Minute;
 use std::{path::Path, time::Duration};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -50,6 +63,27 @@ pub struct Bench {
     /// What is measured.
     #[arg(long, value_delimiter = ',', default_value = "anvil,one,four")]
     targets: Vec<Target>,
+    /// The loads. Of the last four, Anvil gets none.
+    #[arg(long, value_delimiter = ',', default_value = "one-by-one,batches,paced")]
+    loads: Vec<Load>,
+    /// Rate of open-loop loads, as a share of what was included one by one.
+    #[arg(long, default_value_t = 0.8)]
+    rate_share: f64,
+    /// Seconds of an open-loop load.
+    #[arg(long, default_value_t = 20)]
+    seconds: u32,
+    /// Reads per second of the loads with reads.
+    #[arg(long, default_value_t = 1_000)]
+    reads: u32,
+    /// Minutes of the soak.
+    #[arg(long, default_value_t = 30)]
+    minutes: u32,
+    /// Seconds that count as a minute of the soak.
+    #[arg(long, default_value_t = 60, hide = true)]
+    minute_seconds: u32,
+    /// Rate of the soak, as a share of what was included one by one.
+    #[arg(long, default_value_t = 0.6)]
+    soak_share: f64,
     #[command(flatten)]
     format: Format,
 }
@@ -73,6 +107,7 @@ struct Row {
     load: &'static str,
     rounds: usize,
     accepted_per_second: f64,
+    accept_p99_ms: f64,
     included_per_second: f64,
     p50_ms: f64,
     p99_ms: f64,
@@ -80,6 +115,36 @@ struct Row {
     missing: usize,
     /// The first refusal's text.
     refusal: Option<String>,
+    /// How reads beside the load fared, round by round.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reads: Vec<Reads>,
+    /// How a soak went, minute by minute.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    soak: Vec<Minute>,
+    /// Of a restart: from the start of the process to its answer, ms, and the height of its chain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restart: Option<(f64, u64)>,
+}
+
+impl Row {
+    const fn empty(target: Target, load: Load) -> Self {
+        Self {
+            target,
+            load: load.name(),
+            rounds: 1,
+            accepted_per_second: f64::NAN,
+            accept_p99_ms: f64::NAN,
+            included_per_second: f64::NAN,
+            p50_ms: f64::NAN,
+            p99_ms: f64::NAN,
+            refused: 0,
+            missing: 0,
+            refusal: None,
+            reads: Vec::new(),
+            soak: Vec::new(),
+            restart: None,
+        }
+    }
 }
 
 /// Measures every target and prints a table (Markdown) or JSON.
@@ -103,10 +168,15 @@ async fn measure(v: &Bench, target: Target, dir: &Path) -> Result<Vec<Row>> {
     let nodes = match target {
         Target::Anvil => {
             let mut rows = Vec::new();
-            for (block_time, loads) in [(Some(1), &THROUGHPUT[..]), (None, &LATENCY[..])] {
+            for (block_time, latency) in [(Some(1), false), (None, true)] {
                 let options = AnvilOptions { block_time, port: None, ..AnvilOptions::default() };
+                let wanted = |load: &&Load| !load.is_ours() && (**load == Load::Paced) == latency;
+                let loads: Vec<Load> = v.loads.iter().filter(wanted).copied().collect();
+                if loads.is_empty() {
+                    continue;
+                }
                 let mut l1 = Anvil::start(dir, &options).await?;
-                let measured = rounds(v, target, &l1.url(), &l1.ws_url(), loads).await;
+                let measured = rounds(v, target, &l1.url(), &l1.ws_url(), &loads, None).await;
                 l1.process.stop(GRACE).await;
                 rows.extend(measured?);
             }
@@ -116,12 +186,14 @@ async fn measure(v: &Bench, target: Target, dir: &Path) -> Result<Vec<Row>> {
         Target::Four => 4,
     };
     let mut plan = ClusterPlan { sequencers: nodes, log_filter: "warn".into(), ..ClusterPlan::new(dir) };
+    // A set that restarts as a whole has nobody to ask for its votes.
+    plan.extra = vec!["--trust-journal".into()];
     // What is sequenced here at full speed takes L1 longer to carry: no limit is to stop it in the middle of a measurement.
     plan.parameters.unposted_limit = 1_800;
     plan.parameters.stall_time = 3_600;
     plan.parameters.certificate_life = 6_000;
     plan.parameters.unbonding = 7_200;
-    let cluster = Cluster::start(plan, |line| tracing::debug!("{line}")).await?;
+    let mut cluster = Cluster::start(plan, |line| tracing::debug!("{line}")).await?;
     let entry = &cluster.nodes[0].plan;
     let (http, ws) = (entry.http(), entry.ws());
     let funder = anvil::account(USERS)?;
@@ -131,7 +203,7 @@ async fn measure(v: &Bench, target: Target, dir: &Path) -> Result<Vec<Row>> {
     for node in &cluster.nodes {
         posted(&node.plan.http(), &node.plan.ws()).await?;
     }
-    let rows = rounds(v, target, &http, &ws, &[&THROUGHPUT[..], &LATENCY[..]].concat()).await;
+    let rows = rounds(v, target, &http, &ws, &v.loads, Some(&mut cluster)).await;
     cluster.stop(GRACE).await;
     rows
 }
@@ -147,15 +219,27 @@ async fn posted(http: &Url, ws: &Url) -> Result<()> {
 }
 
 /// A load by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 enum Load {
+    /// One transfer a request, as fast as answers come.
     OneByOne,
+    /// Many transfers a request, as fast as answers come.
     Batches,
+    /// One transfer a request, at a low rate.
     Paced,
+    /// As one by one, of an ERC-20 token.
+    Erc20,
+    /// One transfer a request at a share of what was included one by one, by a timetable.
+    OpenLoop,
+    /// As open-loop, with reads beside it.
+    Reads,
+    /// As one by one, with reads beside it.
+    FullReads,
+    /// For minutes at a share of what was included one by one.
+    Soak,
+    /// A restart of a node.
+    Restart,
 }
-
-const THROUGHPUT: [Load; 2] = [Load::OneByOne, Load::Batches];
-const LATENCY: [Load; 1] = [Load::Paced];
 
 impl Load {
     const fn name(self) -> &'static str {
@@ -163,32 +247,125 @@ impl Load {
             Self::OneByOne => "one by one",
             Self::Batches => "batches",
             Self::Paced => "paced",
+            Self::Erc20 => "ERC-20",
+            Self::OpenLoop => "open-loop",
+            Self::Reads => "open-loop + reads",
+            Self::FullReads => "one by one + reads",
+            Self::Soak => "soak",
+            Self::Restart => "restart",
         }
     }
 
-    const fn shape(self, v: &Bench) -> Shape {
-        let (transfers, lanes) = (v.transfers, v.lanes);
+    /// Whether only Baton gets it.
+    const fn is_ours(self) -> bool {
+        matches!(self, Self::OpenLoop | Self::Reads | Self::FullReads | Self::Soak | Self::Restart)
+    }
+
+    /// The load's form; `saturation` is what is included one by one.
+    fn shape(self, v: &Bench, saturation: f64, token: Address) -> Shape {
+        let full = Shape { transfers: v.transfers, lanes: v.lanes, batch: 1, rate: None, token: None };
         match self {
-            Self::OneByOne => Shape { transfers, lanes, batch: 1, rate: None },
-            Self::Batches => Shape { transfers, lanes, batch: v.batch, rate: None },
-            Self::Paced => Shape { transfers: v.paced_transfers, lanes, batch: 1, rate: Some(v.rate) },
+            Self::OneByOne | Self::FullReads | Self::Restart => full,
+            Self::Batches => Shape { batch: v.batch, ..full },
+            Self::Paced => Shape { transfers: v.paced_transfers, rate: Some(v.rate), ..full },
+            Self::Erc20 => Shape { token: Some(token), ..full },
+            Self::OpenLoop | Self::Reads => paced(&full, saturation * v.rate_share, v.seconds),
+            Self::Soak => paced(&full, saturation * v.soak_share, v.minute_seconds),
         }
     }
 }
 
-async fn rounds(v: &Bench, target: Target, http: &Url, ws: &Url, loads: &[Load]) -> Result<Vec<Row>> {
-    let accounts: Vec<_> =
-        (0..v.transfers.div_ceil(EACH).clamp(v.lanes, MOST)).map(|_| PrivateKeySigner::random()).collect();
-    load::disperse(http, &anvil::account(USERS)?, &accounts, FUNDS).await.wrap_err("funding the accounts")?;
-    let mut rows = Vec::new();
+/// `rate` transfers a second for so many seconds.
+fn paced(full: &Shape, rate: f64, seconds: u32) -> Shape {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is small and positive")]
+    let rate = rate.clamp(1.0, 1e6) as u32;
+    Shape { transfers: rate as usize * seconds as usize, rate: Some(rate), ..full.clone() }
+}
+
+/// Measures one target with each load. `cluster` is Baton's.
+async fn rounds(
+    v: &Bench,
+    target: Target,
+    http: &Url,
+    ws: &Url,
+    loads: &[Load],
+    mut cluster: Option<&mut Cluster>,
+) -> Result<Vec<Row>> {
+    // A soak needs as many accounts as there can be: what waits of one account is bounded.
+    let least = if loads.contains(&Load::Soak) { MOST } else { v.transfers.div_ceil(EACH) };
+    let accounts: Vec<_> = (0..least.clamp(v.lanes, MOST)).map(|_| PrivateKeySigner::random()).collect();
+    let funder = anvil::account(USERS)?;
+    load::disperse(http, &funder, &accounts, FUNDS).await.wrap_err("funding the accounts")?;
+    let needs_token = |load: &Load| matches!(load, Load::Erc20 | Load::Reads | Load::FullReads);
+    let token = match loads.iter().any(needs_token) {
+        true => token::deploy(http, &funder, &accounts).await.wrap_err("deploying the token")?,
+        false => Address::ZERO,
+    };
+    let mut rows: Vec<Row> = Vec::new();
+    let mut saturation = None;
     for load in loads {
-        let mut reports = Vec::new();
-        for _ in 0..v.rounds {
-            reports.push(load::run(http, ws, &accounts, &load.shape(v), PATIENCE).await?);
+        let needs_saturation = matches!(load, Load::OpenLoop | Load::Reads | Load::Soak);
+        if needs_saturation && saturation.is_none() {
+            let shape = Load::OneByOne.shape(v, 0.0, token);
+            saturation = Some(load::run(http, ws, &accounts, &shape, PATIENCE).await?.included_per_second);
         }
-        rows.push(medians(target, load.name(), &reports));
+        let shape = load.shape(v, saturation.unwrap_or_default(), token);
+        match (load, &mut cluster) {
+            (Load::Soak, Some(cluster)) => {
+                let pids: Vec<i32> = cluster.nodes.iter().map(|node| node.process.id()).collect();
+                let minutes = soak::run(http, ws, &accounts, &shape, v.minutes, &pids).await?;
+                rows.push(Row { soak: minutes, ..Row::empty(target, *load) });
+            }
+            (Load::Restart, Some(cluster)) => {
+                let restart = Some(soak::restart(&mut cluster.nodes[0], GRACE).await?);
+                rows.push(Row { restart, ..Row::empty(target, *load) });
+            }
+            _ => {
+                let mut reports = Vec::new();
+                let mut reads = Vec::new();
+                for _ in 0..v.rounds {
+                    if matches!(load, Load::Reads | Load::FullReads) {
+                        let (report, more) = beside(v, http, ws, &accounts, &shape, token).await?;
+                        reports.push(report);
+                        reads.push(more);
+                    } else {
+                        reports.push(load::run(http, ws, &accounts, &shape, PATIENCE).await?);
+                    }
+                }
+                let row = Row { reads, ..medians(target, load.name(), &reports) };
+                if *load == Load::OneByOne {
+                    saturation = Some(row.included_per_second);
+                }
+                rows.push(row);
+            }
+        }
     }
     Ok(rows)
+}
+
+/// A load with reads beside it.
+async fn beside(
+    v: &Bench,
+    http: &Url,
+    ws: &Url,
+    accounts: &[PrivateKeySigner],
+    shape: &Shape,
+    token: Address,
+) -> Result<(Report, Reads)> {
+    // Something to read the receipts of.
+    let few = Shape { transfers: accounts.len().min(1_000), rate: None, ..shape.clone() };
+    let nonces = load::nonces(http, accounts).await?;
+    let first = load::prepare(http, accounts, &nonces, &few).await?;
+    let transactions = first.hashes(few.transfers);
+    load::drive(http, ws, first, &few, PATIENCE).await?;
+    let nonces = load::nonces(http, accounts).await?;
+    let prepared = load::prepare(http, accounts, &nonces, shape).await?;
+    let subjects = Subjects { accounts: accounts.iter().map(PrivateKeySigner::address).collect(), token, transactions };
+    let stop = CancellationToken::new();
+    let reading = tokio::spawn(reads::read(http.clone(), v.reads, subjects, stop.clone()));
+    let report = load::drive(http, ws, prepared, shape, PATIENCE).await;
+    stop.cancel();
+    Ok((report?, reading.await??))
 }
 
 fn medians(target: Target, load: &'static str, reports: &[Report]) -> Row {
@@ -202,25 +379,30 @@ fn medians(target: Target, load: &'static str, reports: &[Report]) -> Row {
         load,
         rounds: reports.len(),
         accepted_per_second: median(|r| r.accepted_per_second),
+        accept_p99_ms: median(|r| r.accept_p99_ms),
         included_per_second: median(|r| r.included_per_second),
         p50_ms: median(|r| r.p50_ms),
         p99_ms: median(|r| r.p99_ms),
         refused: reports.iter().map(|r| r.refused).sum(),
         missing: reports.iter().map(|r| r.accepted.saturating_sub(r.included)).sum(),
         refusal: reports.iter().find_map(|r| r.refusal.clone()),
+        reads: Vec::new(),
+        soak: Vec::new(),
+        restart: None,
     }
 }
 
 fn markdown(rows: &[Row]) -> String {
     let mut text = String::from(
-        "| target | load | accepted/s | included/s | p50 ms | p99 ms | refused | missing | rounds |\n|---|---|---:|---:|---:|---:|---:|---:|---:|\n",
+        "| target | load | accepted/s | request p99 ms | included/s | p50 ms | p99 ms | refused | missing | rounds |\n|---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
-    for r in rows {
+    for r in rows.iter().filter(|r| r.included_per_second.is_finite()) {
         text += &format!(
-            "| {:?} | {} | {:.0} | {:.0} | {:.1} | {:.1} | {} | {} | {} |\n",
+            "| {:?} | {} | {:.0} | {:.1} | {:.0} | {:.1} | {:.1} | {} | {} | {} |\n",
             r.target,
             r.load,
             r.accepted_per_second,
+            r.accept_p99_ms,
             r.included_per_second,
             r.p50_ms,
             r.p99_ms,
@@ -232,6 +414,20 @@ fn markdown(rows: &[Row]) -> String {
     for reason in rows.iter().filter_map(|r| r.refusal.as_ref()) {
         text += &format!("\nfirst refusal: {reason}");
     }
+    for r in rows {
+        for reads in &r.reads {
+            text += &format!(
+                "\nreads beside {:?}, {}: {:.0}/s, p50 {:.1} ms, p99 {:.1} ms, {} errors",
+                r.target, r.load, reads.per_second, reads.p50_ms, reads.p99_ms, reads.errors
+            );
+        }
+        if !r.soak.is_empty() {
+            text += &format!("\n\n{:?}, soak:\n\n{}", r.target, soak::markdown(&r.soak));
+        }
+        if let Some((ms, height)) = r.restart {
+            text += &format!("\n{:?}: serves {ms:.0} ms after its start, at height {height}", r.target);
+        }
+    }
     text
 }
 
@@ -239,8 +435,8 @@ fn markdown(rows: &[Row]) -> String {
 pub fn announce(v: &Bench) {
     if !v.format.json {
         out(&format!(
-            "{} transfers one by one and in batches of {}, {} at {}/s (paced), {} connections, {} rounds each",
-            v.transfers, v.batch, v.paced_transfers, v.rate, v.lanes, v.rounds
+            "{:?}: {} transfers, batches of {}, {} at {}/s (paced), {} connections, {} rounds each",
+            v.loads, v.transfers, v.batch, v.paced_transfers, v.rate, v.lanes, v.rounds
         ));
     }
 }

@@ -5,7 +5,7 @@ use super::{
     snapshot::decode_changed,
     tables::{
         ACCOUNT_HISTORY, ACCOUNT_NODES, ACCOUNTS, BLOCKS, CHANGED, CODES, HEADERS, HEIGHTS, LAYOUT, META, OUTCOMES,
-        RECEIPTS, STORAGE, STORAGE_HISTORY, STORAGE_NODES, TRANSACTIONS, encode_account, encode_value, history_key,
+        PIECE, RECEIPTS, STORAGE, STORAGE_HISTORY, STORAGE_NODES, TRANSACTIONS, encode_account, encode_value, history_key,
         node_key, slot_key,
     },
 };
@@ -16,6 +16,7 @@ use redb::{Durability, ReadableTable, Table, WriteTransaction};
 use std::collections::BTreeMap;
 
 type Bytes<'a> = Table<'a, &'static [u8], &'static [u8]>;
+type Pieces<'a> = Table<'a, (u64, u32), &'static [u8]>;
 type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 impl Store {
@@ -104,11 +105,11 @@ fn write_blocks(transaction: &WriteTransaction, blocks: &[&ExecutedBlock]) -> Re
         row.extend_from_slice(&senders.to_be_bytes());
         block.senders().iter().for_each(|sender| row.extend_from_slice(sender.as_slice()));
         block.block().encode(&mut row);
-        bodies.insert(height, row.as_slice())?;
+        put_pieces(&mut bodies, height, &row)?;
 
         row.clear();
         executed.receipts.encode(&mut row);
-        receipts.insert(height, row.as_slice())?;
+        put_pieces(&mut receipts, height, &row)?;
 
         outcomes.insert(height, executed.outcome().encode().as_slice())?;
         heights.insert(block.hash().as_slice(), height.to_be_bytes().as_slice())?;
@@ -170,7 +171,7 @@ fn write_state(transaction: &WriteTransaction, blocks: &[&ExecutedBlock], histor
             let mut row = u32::try_from(account_keys.len()).unwrap_or(u32::MAX).to_be_bytes().to_vec();
             account_keys.iter().for_each(|key| row.extend_from_slice(key.as_slice()));
             slot_keys.iter().for_each(|key| row.extend_from_slice(key));
-            changed.insert(height, row.as_slice())?;
+            put_pieces(&mut changed, height, &row)?;
         }
         merge(&mut account_nodes, &executed.rows.accounts, |path| path.to_vec());
         for (address, rows) in &executed.rows.storage {
@@ -202,13 +203,30 @@ fn put(table: &mut Bytes<'_>, rows: Rows) -> Result<(), StoreError> {
     Ok(())
 }
 
+fn put_pieces(table: &mut Pieces<'_>, height: u64, row: &[u8]) -> Result<(), StoreError> {
+    for (index, piece) in (0..).zip(row.chunks(PIECE)) {
+        table.insert((height, index), piece)?;
+    }
+    Ok(())
+}
+
+/// Removes a row and gives it; `None` if it is not there.
+fn take_pieces(table: &mut Pieces<'_>, height: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut row = None;
+    for index in 0.. {
+        let Some(piece) = table.remove((height, index))? else { break };
+        row.get_or_insert_with(Vec::new).extend_from_slice(piece.value());
+    }
+    Ok(row)
+}
+
 /// Drops the history that only states below `keep_from` need: what blocks `oldest + 1 ..= keep_from` changed.
 fn prune(transaction: &WriteTransaction, oldest: u64, keep_from: u64) -> Result<(), StoreError> {
     let mut changed = transaction.open_table(CHANGED)?;
     let mut accounts = transaction.open_table(ACCOUNT_HISTORY)?;
     let mut slots = transaction.open_table(STORAGE_HISTORY)?;
     for height in oldest.saturating_add(1)..=keep_from {
-        let Some(row) = changed.remove(height)?.map(|row| row.value().to_vec()) else { continue };
+        let Some(row) = take_pieces(&mut changed, height)? else { continue };
         let (account_keys, slot_keys) = decode_changed(&row)?;
         for key in account_keys {
             accounts.remove(history_key(key.as_slice(), height).as_slice())?;

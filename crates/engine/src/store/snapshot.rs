@@ -1,7 +1,7 @@
 //! A consistent, immutable view of the store: every table as of one commit. Readers never block the writer.
 
 use super::tables::{
-    ACCOUNT_HISTORY, ACCOUNT_NODES, ACCOUNTS, BLOCKS, Bytes2Bytes, CHANGED, CODES, HEADERS, HEIGHTS, Height2Bytes,
+    ACCOUNT_HISTORY, ACCOUNT_NODES, ACCOUNTS, BLOCKS, Bytes2Bytes, CHANGED, CODES, HEADERS, HEIGHTS, Height2Bytes, Height2Pieces,
     META, OUTCOMES, Outcome, RECEIPTS, Reader, STORAGE, STORAGE_HISTORY, STORAGE_NODES, TRANSACTIONS, bounds,
     decode_account, decode_value, history_key, node_key, slot_key,
 };
@@ -22,13 +22,14 @@ use std::collections::BTreeMap;
 
 type Bytes = ReadOnlyTable<&'static [u8], &'static [u8]>;
 type Heights = ReadOnlyTable<u64, &'static [u8]>;
+type Pieces = ReadOnlyTable<(u64, u32), &'static [u8]>;
 
 /// The tables as of one commit.
 pub(crate) struct Snapshot {
     meta: ReadOnlyTable<&'static str, &'static [u8]>,
     headers: Heights,
-    blocks: Heights,
-    receipts: Heights,
+    blocks: Pieces,
+    receipts: Pieces,
     outcomes: Heights,
     heights: Bytes,
     transactions: Bytes,
@@ -39,7 +40,7 @@ pub(crate) struct Snapshot {
     storage_nodes: Bytes,
     account_history: Bytes,
     storage_history: Bytes,
-    changed: Heights,
+    changed: Pieces,
 }
 
 impl std::fmt::Debug for Snapshot {
@@ -59,11 +60,12 @@ impl Snapshot {
         let transaction = database.begin_read()?;
         let bytes = |table: Bytes2Bytes| open(&transaction, table);
         let heights = |table: Height2Bytes| transaction.open_table(table);
+        let pieces = |table: Height2Pieces| transaction.open_table(table);
         Ok(Self {
             meta: transaction.open_table(META)?,
             headers: heights(HEADERS)?,
-            blocks: heights(BLOCKS)?,
-            receipts: heights(RECEIPTS)?,
+            blocks: pieces(BLOCKS)?,
+            receipts: pieces(RECEIPTS)?,
             outcomes: heights(OUTCOMES)?,
             heights: bytes(HEIGHTS)?,
             transactions: bytes(TRANSACTIONS)?,
@@ -74,7 +76,7 @@ impl Snapshot {
             storage_nodes: bytes(STORAGE_NODES)?,
             account_history: bytes(ACCOUNT_HISTORY)?,
             storage_history: bytes(STORAGE_HISTORY)?,
-            changed: heights(CHANGED)?,
+            changed: pieces(CHANGED)?,
         })
     }
 
@@ -105,9 +107,9 @@ impl Snapshot {
 
     pub(crate) fn block(&self, height: u64) -> Result<Option<RecoveredBlock>, StoreError> {
         let table = "blocks";
-        let Some(row) = self.blocks.get(height)? else { return Ok(None) };
+        let Some(row) = joined(&self.blocks, height)? else { return Ok(None) };
         let hash = self.hash(height)?.ok_or(StoreError::Absent { table: "headers" })?;
-        let mut reader = Reader { rest: row.value(), table };
+        let mut reader = Reader { rest: &row, table };
         let count = u32::from_be_bytes(reader.take()?);
         let senders = (0..count).map(|_| reader.take::<20>().map(Address::from)).collect::<Result<_, _>>()?;
         let block = Block::decode(&mut reader.rest).map_err(|_| StoreError::Row { table })?;
@@ -116,8 +118,8 @@ impl Snapshot {
     }
 
     pub(crate) fn receipts(&self, height: u64) -> Result<Option<Vec<OpReceipt>>, StoreError> {
-        let Some(row) = self.receipts.get(height)? else { return Ok(None) };
-        Vec::decode(&mut row.value()).map(Some).map_err(|_| StoreError::Row { table: "receipts" })
+        let Some(row) = joined(&self.receipts, height)? else { return Ok(None) };
+        Vec::decode(&mut row.as_slice()).map(Some).map_err(|_| StoreError::Row { table: "receipts" })
     }
 
     pub(crate) fn outcome(&self, height: u64) -> Result<Option<Outcome>, StoreError> {
@@ -162,7 +164,7 @@ impl Snapshot {
 
     /// The keys that the block at `height` changed, while its history is kept.
     pub(crate) fn changed(&self, height: u64) -> Result<Option<ChangedKeys>, StoreError> {
-        self.changed.get(height)?.map(|row| decode_changed(row.value())).transpose()
+        joined(&self.changed, height)?.map(|row| decode_changed(&row)).transpose()
     }
 
     /// Rows of all tables of the history.
@@ -209,6 +211,15 @@ impl Snapshot {
 
 fn open(transaction: &ReadTransaction, table: Bytes2Bytes) -> Result<Bytes, redb::TableError> {
     transaction.open_table(table)
+}
+
+/// A row that was written in pieces.
+fn joined(table: &Pieces, height: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut row = None;
+    for piece in table.range((height, 0)..=(height, u32::MAX))? {
+        row.get_or_insert_with(Vec::new).extend_from_slice(piece?.1.value());
+    }
+    Ok(row)
 }
 
 fn first_after(table: &Bytes, key: &[u8], height: u64) -> Result<Option<Vec<u8>>, StoreError> {

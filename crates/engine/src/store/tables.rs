@@ -9,17 +9,24 @@ use redb::TableDefinition;
 pub(crate) type Bytes2Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
 pub(crate) type Height2Bytes = TableDefinition<'static, u64, &'static [u8]>;
 
+/// Rows by height that may be long, in pieces.
+pub(crate) type Height2Pieces = TableDefinition<'static, (u64, u32), &'static [u8]>;
+
 /// Version of this layout.
-pub(crate) const LAYOUT: u64 = 1;
+pub(crate) const LAYOUT: u64 = 2;
+
+/// Bytes of a piece: with its key and the page's header one fills a page of 4,096 bytes. A longer row would take a power of two
+/// of pages, up to half of them empty, which are written with each commit and stay on disk.
+pub(crate) const PIECE: usize = 4_064;
 
 /// `layout` -> u64, `genesis` -> hash, `head` -> height u64, `history` -> oldest height with state u64.
 pub(crate) const META: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("meta");
 /// height -> hash, header RLP.
 pub(crate) const HEADERS: Height2Bytes = TableDefinition::new("headers");
-/// height -> sender count u32, senders, block RLP.
-pub(crate) const BLOCKS: Height2Bytes = TableDefinition::new("blocks");
-/// height -> RLP list of receipts, without blooms.
-pub(crate) const RECEIPTS: Height2Bytes = TableDefinition::new("receipts");
+/// height, piece -> sender count u32, senders, block RLP.
+pub(crate) const BLOCKS: Height2Pieces = TableDefinition::new("blocks");
+/// height, piece -> RLP list of receipts, without blooms.
+pub(crate) const RECEIPTS: Height2Pieces = TableDefinition::new("receipts");
 /// height -> [`Outcome`].
 pub(crate) const OUTCOMES: Height2Bytes = TableDefinition::new("outcomes");
 /// block hash -> height u64.
@@ -40,8 +47,8 @@ pub(crate) const STORAGE_NODES: Bytes2Bytes = TableDefinition::new("storage_node
 pub(crate) const ACCOUNT_HISTORY: Bytes2Bytes = TableDefinition::new("account_history");
 /// keccak(address), keccak(slot), height u64 -> the value before that block, trimmed.
 pub(crate) const STORAGE_HISTORY: Bytes2Bytes = TableDefinition::new("storage_history");
-/// height -> the changed keys: 32-byte keys of accounts, count-prefixed, then 64-byte keys of slots.
-pub(crate) const CHANGED: Height2Bytes = TableDefinition::new("changed");
+/// height, piece -> the changed keys: 32-byte keys of accounts, count-prefixed, then 64-byte keys of slots.
+pub(crate) const CHANGED: Height2Pieces = TableDefinition::new("changed");
 
 /// What batch cutting and block production need to know of a block besides the block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

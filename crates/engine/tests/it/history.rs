@@ -93,3 +93,28 @@ fn pruned_history_leaves_no_rows_behind() {
     let early = rows[8..14].iter().max().unwrap();
     assert!(rows[34..].iter().all(|count| count <= early), "{rows:?}");
 }
+
+#[test]
+fn rows_longer_than_a_page_are_read_back_whole_and_pruned_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(Config { history_blocks: Some(2), ..config(dir.path(), 4) }).unwrap();
+    let mut parent = engine.genesis_hash();
+    let mut rows = Vec::new();
+    for height in 0..6u64 {
+        // 300 transfers to as many new accounts: three rows of several pages.
+        let transfers = (0..300).map(|index| {
+            let to = Address::from_word(B256::from(U256::from(1_000_000 + height * 300 + index)));
+            transfer(0, height * 300 + index, to, 1)
+        });
+        let built = block_on(&engine, parent, transfers.collect());
+        parent = built.hash();
+        engine.finalize(parent).unwrap();
+        rows.push(engine.history_rows().unwrap());
+        let stored = engine.block_at(height + 1).unwrap().unwrap();
+        assert_eq!(*stored, *built.block);
+        assert_eq!(engine.receipts_at(height + 1).unwrap().unwrap(), built.receipts);
+    }
+    assert_eq!(rows[3..], vec![rows[2]; 3], "as many rows go as come");
+    let before = engine.state(BlockRef::Height(5)).unwrap();
+    assert_eq!(before.nonce(signer(0).address()).unwrap(), 1_500);
+}
