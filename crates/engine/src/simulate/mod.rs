@@ -42,11 +42,10 @@ use revm::{
 };
 use root::Roots;
 use std::time::Instant;
-use watch::LogWatch;
-pub use watch::TRANSFER_LOGGER;
+use watch::{LogWatch, TRANSFER_LOGGER};
 
 /// Most heights between the state and the last simulated block (geth's limit, and execution-apis').
-pub const MOST_BLOCKS: u64 = 256;
+const MOST_BLOCKS: u64 = 256;
 /// Most heights between the last final block and the state: the trie there is rebuilt by undoing what changed since.
 const MOST_DEPTH: u64 = 1_024;
 /// Seconds from a block to the next one that names no time of its own: the least step that a timestamp can make.
@@ -59,7 +58,7 @@ pub struct Simulated {
     pub blocks: Vec<SimBlock<TransactionRequest>>,
     /// Whether nonces and prices are checked as in a block.
     pub validation: bool,
-    /// Whether transfers of ether are logged under [`TRANSFER_LOGGER`].
+    /// Whether transfers of ether are logged, as if a token at address 0xeeee… told of them.
     pub trace_transfers: bool,
     /// Least base fee of a validated block that names none, wei per gas.
     pub least_base_fee: u64,
