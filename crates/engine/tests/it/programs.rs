@@ -333,7 +333,10 @@ fn precompile_input(rng: &mut StdRng, number: u16) -> Vec<u8> {
             input
         }
         // Point evaluation refuses these before it looks at a proof.
-        0x0a => noise(rng, [0, 191, 192, 193][rng.random_range(0..4usize)]),
+        0x0a => {
+            let length = [0, 191, 192, 193][rng.random_range(0..4usize)];
+            noise(rng, length)
+        }
         0x0b => [or_zero(rng, &BLS_G1), or_zero(rng, &BLS_G1)].concat(),
         0x0c => {
             let pairs = rng.random_range(0..4);

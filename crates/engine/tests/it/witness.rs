@@ -31,7 +31,7 @@ use alloy::{
 };
 use baton_engine::{BlockRef, Engine, ExecutedBlock};
 use baton_primitives::{Deposit, Parameters, RecoveredBlock, Transaction, predeploys};
-use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use std::{
     collections::VecDeque,
@@ -143,7 +143,7 @@ impl Chooser {
 
     /// Authorizations, right and wrong in every way.
     fn authorizations(&mut self, chain_id: u64) -> Vec<SignedAuthorization> {
-        let count = self.rng.random_range(if self.rng.random_bool(0.05) { 0..1 } else { 1..4 });
+        let count = if self.rng.random_bool(0.05) { 0 } else { self.rng.random_range(1..4) };
         (0..count)
             .map(|_| {
                 let rng = &mut self.rng;
