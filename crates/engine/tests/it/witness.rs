@@ -118,7 +118,8 @@ struct Chooser {
 
 impl Chooser {
     fn new(seed: u64) -> Self {
-        let mut known = vec![STORE, REVERT, LOOP, PHOENIX, MIRROR, phoenix_child(), predeploys::FEE_VAULT];
+        // Without the endless loop: a second of a slow witness' time for each call that gives it all gas.
+        let mut known = vec![STORE, REVERT, PHOENIX, MIRROR, phoenix_child(), predeploys::FEE_VAULT];
         known.extend((0..ACCOUNTS).map(|number| signer(number).address()));
         known.push(predeploys::MESSAGE_PASSER);
         let fixed = known.len();
@@ -220,7 +221,7 @@ impl Chooser {
         };
         let mut gas_limit = match rng.random_range(0..6) {
             0 => rng.random_range(21_000..100_000),
-            1 => 16_777_216,
+            1 if rng.random_bool(0.1) => 16_777_216,
             _ => rng.random_range(100_000..2_500_000),
         };
         if create && gas_limit < 300_000 {
@@ -294,6 +295,9 @@ impl Chooser {
     fn deposits(&mut self, next: &mut u64) -> Vec<Deposit> {
         let mut deposits = random_deposits(&mut self.rng, next);
         for deposit in &mut deposits {
+            if deposit.to == Some(LOOP) && self.rng.random_bool(0.9) {
+                deposit.gas = deposit.gas.min(100_000);
+            }
             match self.rng.random_range(0..3) {
                 0 => deposit.data = input(&mut self.rng).into(),
                 1 => {
@@ -435,6 +439,7 @@ fn state_root_equals_an_independent_evm() {
         refused += script.log.iter().filter(|(_, verdict)| *verdict != Verdict::Given).count();
     }
     witness.finish();
+    // Told by `--nocapture`.
     println!("{blocks} blocks equal: {succeeded} transactions succeeded, {failed} failed, {refused} refused");
     let least = usize::try_from(blocks).unwrap() / 2;
     assert!(succeeded > least && failed > least && refused > least, "{succeeded}, {failed}, {refused}: not a mixture");
