@@ -48,8 +48,22 @@ fn t8n_gives_what_the_specification_gives() {
         let fork = vector["fork"].as_str().unwrap();
         let output = baton(
             &[
-                "evm", "t8n", "--input.alloc", "stdin", "--input.env", "stdin", "--input.txs", "stdin", "--output.alloc",
-                "stdout", "--output.result", "stdout", "--output.body", "stdout", "--state.fork", fork,
+                "evm",
+                "t8n",
+                "--input.alloc",
+                "stdin",
+                "--input.env",
+                "stdin",
+                "--input.txs",
+                "stdin",
+                "--output.alloc",
+                "stdout",
+                "--output.result",
+                "stdout",
+                "--output.body",
+                "stdout",
+                "--state.fork",
+                fork,
             ],
             &input.to_string(),
         );
@@ -78,8 +92,20 @@ fn t8n_reads_and_writes_files_and_takes_the_body_it_wrote() {
     let run = |txs: &str, body: &str| {
         let output = baton(
             &[
-                "evm", "t8n", "--input.alloc", &path("alloc.json"), "--input.env", &path("env.json"), "--input.txs",
-                &path(txs), "--output.basedir", &path(""), "--output.alloc", "after.json", "--output.body", body,
+                "evm",
+                "t8n",
+                "--input.alloc",
+                &path("alloc.json"),
+                "--input.env",
+                &path("env.json"),
+                "--input.txs",
+                &path(txs),
+                "--output.basedir",
+                &path(""),
+                "--output.alloc",
+                "after.json",
+                "--output.body",
+                body,
             ],
             "",
         );

@@ -25,7 +25,7 @@ use alloy::{
     eips::{eip2935, eip4788, eip4895::Withdrawal, eip7002, eip7251},
     primitives::{Address, B256, Bloom, Bytes, U256, map::B256Map},
 };
-use alloy_trie::{EMPTY_ROOT_HASH, root::ordered_trie_root_encoded};
+use alloy_trie::root::ordered_trie_root_encoded;
 use baton_primitives::{Block, Header, L1Origin, RecoveredBlock, Transaction, block_body};
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -175,7 +175,10 @@ impl Transitions {
         let mut process = Process::over(evm, header, rules.is_ethereum());
 
         let fork = rules.fork();
-        if environment.system && rules.is_ethereum() && let Some(root) = header.parent_beacon_block_root {
+        if environment.system
+            && rules.is_ethereum()
+            && let Some(root) = header.parent_beacon_block_root
+        {
             process.system(eip4788::BEACON_ROOTS_ADDRESS, root.0.into())?;
         }
         if environment.system && fork.is_enabled_in(SpecId::PRAGUE) {
@@ -257,6 +260,5 @@ fn after(before: &BTreeMap<Address, GenesisAccount>, changes: &Changes) -> BTree
 
 /// Root of the state that consists of these accounts.
 pub fn state_root(accounts: &BTreeMap<Address, GenesisAccount>) -> B256 {
-    let (_, _, root, _) = state_of(accounts.iter());
-    if accounts.is_empty() { EMPTY_ROOT_HASH } else { root }
+    state_of(accounts.iter()).2
 }

@@ -120,13 +120,20 @@ fn broken(raw: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let encoded = |number: U256| alloy::rlp::encode(number);
     let item = |from_end: usize| {
         let mut slice = items[items.len() - from_end].as_slice();
-        Header::decode(&mut slice).map_or_else(|_| U256::ZERO, |header| U256::from_be_slice(&slice[..header.payload_length]))
+        Header::decode(&mut slice)
+            .map_or_else(|_| U256::ZERO, |header| U256::from_be_slice(&slice[..header.payload_length]))
     };
     // The same signature in its other form: same hash of the fields, same signer, s in the upper half (EIP-2).
     let mut malleable = items.clone();
     let (v, s) = (items.len() - 3, items.len() - 1);
     let parity = item(3);
-    let flipped = if typed == 1 { U256::from(1) - parity } else if parity.bit(0) { parity + U256::from(1) } else { parity - U256::from(1) };
+    let flipped = if typed == 1 {
+        U256::from(1) - parity
+    } else if parity.bit(0) {
+        parity + U256::from(1)
+    } else {
+        parity - U256::from(1)
+    };
     malleable[v] = encoded(flipped);
     malleable[s] = encoded(ORDER - item(1));
     let mut longer = items.clone();

@@ -37,9 +37,11 @@ impl Precompiles {
 
     /// Takes the one at `from` away; it answers at `to` from now on, if that is given.
     pub(crate) fn take(&mut self, from: Address, to: Option<Address>) {
-        let mut moved = self.moved.as_deref().cloned().unwrap_or_else(|| {
-            self.ethereum.precompiles.addresses().map(|address| (*address, *address)).collect()
-        });
+        let mut moved = self
+            .moved
+            .as_deref()
+            .cloned()
+            .unwrap_or_else(|| self.ethereum.precompiles.addresses().map(|address| (*address, *address)).collect());
         if let Some(origin) = moved.remove(&from)
             && let Some(to) = to
         {

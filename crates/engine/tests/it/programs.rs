@@ -58,9 +58,33 @@ const REVERT: u8 = 0xfd;
 
 /// Operations that take as many words as told and leave one.
 const PURE: [(u8, usize); 27] = [
-    (0x01, 2), (0x02, 2), (0x03, 2), (0x04, 2), (0x05, 2), (0x06, 2), (0x07, 2), (0x08, 3), (0x09, 3), (0x0a, 2),
-    (0x0b, 2), (0x10, 2), (0x11, 2), (0x12, 2), (0x13, 2), (0x14, 2), (0x15, 1), (0x16, 2), (0x17, 2), (0x18, 2),
-    (0x19, 1), (0x1a, 2), (0x1b, 2), (0x1c, 2), (0x1d, 2), (0x1e, 1), (0x20, 2),
+    (0x01, 2),
+    (0x02, 2),
+    (0x03, 2),
+    (0x04, 2),
+    (0x05, 2),
+    (0x06, 2),
+    (0x07, 2),
+    (0x08, 3),
+    (0x09, 3),
+    (0x0a, 2),
+    (0x0b, 2),
+    (0x10, 2),
+    (0x11, 2),
+    (0x12, 2),
+    (0x13, 2),
+    (0x14, 2),
+    (0x15, 1),
+    (0x16, 2),
+    (0x17, 2),
+    (0x18, 2),
+    (0x19, 1),
+    (0x1a, 2),
+    (0x1b, 2),
+    (0x1c, 2),
+    (0x1d, 2),
+    (0x1e, 1),
+    (0x20, 2),
 ];
 /// Operations that take nothing and leave what they see.
 const SEEN: [u8; 20] = [
@@ -302,7 +326,8 @@ fn precompile_input(rng: &mut StdRng, number: u16) -> Vec<u8> {
     let scalar = |rng: &mut StdRng| word(rng).to_be_bytes::<32>();
     let bn_g1 = || [U256::from(1).to_be_bytes::<32>(), U256::from(2).to_be_bytes()].concat();
     // A point or, now and then, the one at infinity.
-    let or_zero = |rng: &mut StdRng, point: &[u8]| if rng.random_bool(0.2) { vec![0; point.len()] } else { point.to_vec() };
+    let or_zero =
+        |rng: &mut StdRng, point: &[u8]| if rng.random_bool(0.2) { vec![0; point.len()] } else { point.to_vec() };
     let mut input = match number {
         1 => {
             let hash = keccak256(noise(rng, 4));

@@ -351,7 +351,8 @@ fn block_answer(block: &ExecutedBlock, forced: usize, script: &Script) -> Value 
     let verdicts: Vec<bool> = std::iter::repeat_n(true, forced)
         .chain(script.log.iter().map(|(_, verdict)| *verdict == Verdict::Given))
         .collect();
-    let receipts: Vec<_> = block.receipts.iter().map(|receipt| (receipt.status(), receipt.cumulative_gas_used())).collect();
+    let receipts: Vec<_> =
+        block.receipts.iter().map(|receipt| (receipt.status(), receipt.cumulative_gas_used())).collect();
     json!({
         "verdicts": verdicts, "receipts": receipts, "gasUsed": header.gas_used, "logsBloom": header.logs_bloom,
         "receiptsRoot": header.receipts_root, "transactionsRoot": header.transactions_root,
@@ -364,6 +365,7 @@ fn variable(name: &str, default: u64) -> u64 {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "what was drawn, for who asks with --nocapture")]
 fn state_root_equals_an_independent_evm() {
     let blocks = variable("BATON_WITNESS_BLOCKS", 100);
     let mut chooser = Chooser::new(variable("BATON_WITNESS_SEED", 0xf20));
@@ -374,7 +376,8 @@ fn state_root_equals_an_independent_evm() {
         let mut code = program(&mut chooser.rng, &chooser.known, 40, 2);
         end(&mut code, &mut chooser.rng, &chooser.known);
         let account = baton_engine::GenesisAccount { nonce: 1, code: code.0.into(), ..Default::default() };
-        let address = Address::from_word(alloy::primitives::keccak256((address, U256::from(index)).1.to_be_bytes::<32>()));
+        let address =
+            Address::from_word(alloy::primitives::keccak256((address, U256::from(index)).1.to_be_bytes::<32>()));
         genesis.alloc.insert(address, account);
         chooser.meet(address);
     }
@@ -399,9 +402,12 @@ fn state_root_equals_an_independent_evm() {
             let (balance, nonce, code) = (account.balance.to_string(), account.nonce, &account.code);
             (address.to_string(), json!({ "balance": balance, "nonce": nonce, "code": code, "storage": storage }))
         })
-        .chain([(alloy::eips::eip2935::HISTORY_STORAGE_ADDRESS.to_string(), json!({
-            "balance": "0", "nonce": 1, "code": alloy::eips::eip2935::HISTORY_STORAGE_CODE, "storage": {},
-        }))])
+        .chain([(
+            alloy::eips::eip2935::HISTORY_STORAGE_ADDRESS.to_string(),
+            json!({
+                "balance": "0", "nonce": 1, "code": alloy::eips::eip2935::HISTORY_STORAGE_CODE, "storage": {},
+            }),
+        )])
         .collect();
     let root = builder.header(&builder.genesis_hash()).unwrap().unwrap().state_root;
     let chain_id = genesis.parameters.l2_chain_id;
@@ -439,7 +445,6 @@ fn state_root_equals_an_independent_evm() {
         refused += script.log.iter().filter(|(_, verdict)| *verdict != Verdict::Given).count();
     }
     witness.finish();
-    // Told by `--nocapture`.
     println!("{blocks} blocks equal: {succeeded} transactions succeeded, {failed} failed, {refused} refused");
     let least = usize::try_from(blocks).unwrap() / 2;
     assert!(succeeded > least && failed > least && refused > least, "{succeeded}, {failed}, {refused}: not a mixture");

@@ -101,7 +101,8 @@ pub fn alloc(accounts: &BTreeMap<Address, GenesisAccount>) -> serde_json::Value 
             json["code"] = account.code.to_string().into();
         }
         if !account.storage.is_empty() {
-            let slot = |(slot, value): (&U256, &U256)| (B256::from(*slot).to_string(), B256::from(*value).to_string().into());
+            let slot =
+                |(slot, value): (&U256, &U256)| (B256::from(*slot).to_string(), B256::from(*value).to_string().into());
             json["storage"] = account.storage.iter().map(slot).collect::<serde_json::Map<_, _>>().into();
         }
         json
