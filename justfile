@@ -55,6 +55,14 @@ differential: tools
     cargo test --workspace --test differential
     cd contracts && BATON_DIFFERENTIAL=10000 ../scripts/forge.sh test --match-path 'test/differential/*'
 
+# Random blocks by the engine and an independent EVM: `ethereumjs`, or `eels` (the executable specification; needs Python 3 with venv).
+differential-evm blocks="10000" witness="ethereumjs" seed="3872": tools
+    scripts/differential-evm.sh {{ blocks }} {{ witness }} {{ seed }}
+
+# ethereum/tests' GeneralStateTests, from a checkout of that repository, on the executor.
+statetests path: build
+    {{ baton }} evm statetest --summary {{ path }}
+
 # Symbolic proofs of the contracts' arithmetic (halmos; needs Python 3 with venv).
 prove *args: tools
     scripts/halmos.sh {{ args }}

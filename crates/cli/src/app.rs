@@ -65,6 +65,9 @@ enum Verb {
     /// Make and show a node's keys.
     #[command(subcommand)]
     Keys(verbs::keys::KeysVerb),
+    /// Drive the executor as other implementations of the EVM are driven.
+    #[command(subcommand)]
+    Evm(verbs::evm::EvmVerb),
     /// Run a program that ends when its parent does.
     #[command(hide = true)]
     Guard(Guard),
@@ -239,6 +242,7 @@ async fn dispatch(parsed: Parsed) -> Result<ExitCode> {
         }
         Verb::Config(ConfigVerb::Show(show)) => verbs::config::show(&show, &parsed.settings)?,
         Verb::Keys(verb) => verbs::keys::run(verb)?,
+        Verb::Evm(verb) => return verbs::evm::run(&verb),
         Verb::Guard(Guard { command }) => {
             let Some((program, arguments)) = command.split_first() else { return Ok(ExitCode::FAILURE) };
             let program = PathBuf::from(program);

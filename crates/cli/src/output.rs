@@ -33,6 +33,12 @@ pub fn out(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
+/// Writes a line to standard error.
+pub fn err(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
 /// Rows under a header, columns aligned.
 #[derive(Clone, Debug, Default)]
 pub struct Table {

@@ -402,7 +402,7 @@ impl Engine {
 }
 
 /// The final head in `snapshot`; with its trie in memory if it is `top`.
-fn base(snapshot: Snapshot, top: Option<&ExecutedBlock>) -> Result<Base, StoreError> {
+pub(crate) fn base(snapshot: Snapshot, top: Option<&ExecutedBlock>) -> Result<Base, StoreError> {
     let absent = |table: &'static str| StoreError::Absent { table };
     let height = snapshot.meta_u64("head")?.ok_or(absent("meta"))?;
     let oldest = snapshot.meta_u64("history")?.ok_or(absent("meta"))?;

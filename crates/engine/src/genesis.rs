@@ -1,13 +1,13 @@
 //! The first block.
 
 use crate::{
-    changes::{Account, Changes},
+    changes::{Account, Changes, TrieRows},
     error::GenesisError,
     executed::ExecutedBlock,
     fee::GENESIS_BASE_FEE,
     header::prevrandao,
     store::Nothing,
-    trie::Trie,
+    trie::{AccountLeaf, Trie},
 };
 use alloy::{
     consensus::{EMPTY_OMMER_ROOT_HASH, constants::EMPTY_WITHDRAWALS},
@@ -56,6 +56,23 @@ pub fn genesis_block(genesis: &Genesis) -> Result<(RecoveredBlock, B256), Genesi
     Ok((executed.block.as_ref().clone(), root))
 }
 
+/// The state that consists of these accounts: as changes of nothing, as a trie, its root and its rows.
+pub(crate) fn state_of<'a>(
+    accounts: impl Iterator<Item = (&'a Address, &'a GenesisAccount)>,
+) -> (Changes, Trie<AccountLeaf>, B256, TrieRows) {
+    let changes = Changes::genesis(accounts.map(|(address, account)| {
+        let code = (!account.code.is_empty()).then(|| Bytecode::new_raw(account.code.clone()));
+        let code_hash = if account.code.is_empty() { KECCAK256_EMPTY } else { keccak256(&account.code) };
+        let GenesisAccount { balance, nonce, .. } = *account;
+        let storage = account.storage.iter().map(|(slot, value)| (*slot, *value)).collect();
+        (address, Account { nonce, balance, code_hash }, code, storage)
+    }));
+    let (trie, root, rows) = changes
+        .apply(&Trie::Empty, &Nothing, 0)
+        .unwrap_or_else(|error| unreachable!("a trie that starts empty needs no store: {error}"));
+    (changes, trie, root, rows)
+}
+
 pub(crate) fn execute_genesis(genesis: &Genesis) -> Result<ExecutedBlock, GenesisError> {
     let mut alloc = genesis.alloc.clone();
     alloc.entry(eip2935::HISTORY_STORAGE_ADDRESS).or_insert_with(|| GenesisAccount {
@@ -71,16 +88,7 @@ pub(crate) fn execute_genesis(genesis: &Genesis) -> Result<ExecutedBlock, Genesi
         }
     }
     let accounts = alloc.iter().filter(|(_, account)| **account != GenesisAccount::default());
-    let changes = Changes::genesis(accounts.map(|(address, account)| {
-        let code = (!account.code.is_empty()).then(|| Bytecode::new_raw(account.code.clone()));
-        let code_hash = if account.code.is_empty() { KECCAK256_EMPTY } else { keccak256(&account.code) };
-        let GenesisAccount { balance, nonce, .. } = *account;
-        let storage = account.storage.iter().map(|(slot, value)| (*slot, *value)).collect();
-        (address, Account { nonce, balance, code_hash }, code, storage)
-    }));
-    let (trie, state_root, rows) = changes
-        .apply(&Trie::Empty, &Nothing, 0)
-        .unwrap_or_else(|error| unreachable!("a trie that starts empty needs no store: {error}"));
+    let (changes, trie, state_root, rows) = state_of(accounts);
 
     let withdrawals_root = alloc
         .get(&predeploys::MESSAGE_PASSER)

@@ -10,7 +10,7 @@ use crate::{
 use alloy::{
     consensus::{Eip658Value, Eip2718EncodableReceipt, Receipt as Body, Transaction as _, TxReceipt},
     eips::eip2935,
-    primitives::{Address, B256, Bloom, Log, U256, keccak256, logs_bloom, map::HashMap},
+    primitives::{Address, B256, Bloom, Bytes, Log, U256, keccak256, logs_bloom, map::HashMap},
 };
 use baton_primitives::{Header, Transaction, predeploys};
 use op_alloy_consensus::OpDepositReceipt;
@@ -23,6 +23,8 @@ use revm::{
 /// A block in the making: what its transactions have done so far.
 pub(crate) struct Process {
     evm: Evm<Recorder>,
+    /// Whether the base fee of signed transactions vanishes; never on this chain.
+    burns: bool,
     base_fee: u64,
     gas_limit: u64,
     pub(crate) gas_used: u64,
@@ -44,23 +46,43 @@ impl Process {
     /// Starts the block with `header`'s environment on top of `parent`; the history contract records the parent first.
     pub(crate) fn start(parent: StateView, chain_id: u64, header: &Header) -> Result<Self, StoreError> {
         let parent_hash = parent.hash();
-        let mut evm = evm::evm(Recorder::new(parent), chain_id, evm::block_env(header));
+        let evm = evm::evm(Recorder::new(parent), chain_id, evm::block_env(header));
+        let mut process = Self::over(evm, header, false);
         // EIP-2935. Without the contract this does nothing.
-        let recorded = evm.system_call_one(eip2935::HISTORY_STORAGE_ADDRESS, parent_hash.0.into());
-        if let Err(error) = recorded
-            && let Failure::Store(error) = evm::failure(error, 0)
-        {
-            return Err(error);
-        }
-        Ok(Self {
+        process.system(eip2935::HISTORY_STORAGE_ADDRESS, parent_hash.0.into())?;
+        Ok(process)
+    }
+
+    /// A block in this EVM before anything is executed.
+    pub(crate) fn over(evm: Evm<Recorder>, header: &Header, burns: bool) -> Self {
+        Self {
             evm,
+            burns,
             base_fee: header.base_fee_per_gas.unwrap_or(0),
             gas_limit: header.gas_limit,
             gas_used: 0,
             receipts: Vec::new(),
             encoded_receipts: Vec::new(),
             bloom: Bloom::ZERO,
-        })
+        }
+    }
+
+    /// A call by the system to a contract; it does nothing where there is none. It pays nothing and may fail.
+    pub(crate) fn system(&mut self, contract: Address, input: Bytes) -> Result<(), StoreError> {
+        match self.evm.system_call_one(contract, input).map_err(|error| evm::failure(error, 0)) {
+            Ok(_) | Err(Failure::Invalid(_)) => Ok(()),
+            Err(Failure::Store(error)) => Err(error),
+        }
+    }
+
+    /// Credits an account outside any transaction.
+    pub(crate) fn credit(&mut self, address: Address, wei: U256) -> Result<(), StoreError> {
+        let journal = &mut self.evm.ctx.journaled_state;
+        let mut account = journal.load_account_mut(address)?;
+        account.incr_balance(wei);
+        account.touch();
+        journal.commit_tx();
+        Ok(())
     }
 
     /// Gas that is left for further transactions.
@@ -76,6 +98,7 @@ impl Process {
         }
         let (env, mode) = evm::transaction_env(transaction, sender).map_err(Failure::Invalid)?;
         let Mode::Deposit { mint } = mode else {
+            let mode = Mode::Signed { burns: self.burns };
             let result = evm::run(&mut self.evm, env, mode).map_err(|error| evm::failure(error, self.base_fee))?;
             self.receipt(transaction, result.is_success(), result.tx_gas_used(), result.into_logs(), None);
             return Ok(());

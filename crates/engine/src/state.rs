@@ -18,7 +18,7 @@ use revm::{
     primitives::{StorageKey, StorageValue},
     state::AccountInfo,
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The final head: its snapshot and its trie.
 #[derive(Debug)]
@@ -198,11 +198,18 @@ pub(crate) struct Recorder {
     pub(crate) view: StateView,
     pub(crate) accounts: alloy::primitives::map::AddressMap<Option<Account>>,
     pub(crate) slots: alloy::primitives::map::HashMap<(Address, U256), U256>,
+    /// Hashes of blocks, where the view is not of a chain that knows them.
+    hashes: Option<BTreeMap<u64, B256>>,
 }
 
 impl Recorder {
     pub(crate) fn new(view: StateView) -> Self {
-        Self { view, accounts: Default::default(), slots: Default::default() }
+        Self { view, accounts: Default::default(), slots: Default::default(), hashes: None }
+    }
+
+    /// As [`Self::new`], over a state without a chain: `hashes` tells the hashes of earlier blocks by number.
+    pub(crate) fn with_hashes(view: StateView, hashes: BTreeMap<u64, B256>) -> Self {
+        Self { hashes: Some(hashes), ..Self::new(view) }
     }
 }
 
@@ -226,6 +233,9 @@ impl Database for Recorder {
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, StoreError> {
-        self.view.hash_of(number)
+        match &self.hashes {
+            Some(hashes) => Ok(hashes.get(&number).copied().unwrap_or_default()),
+            None => self.view.hash_of(number),
+        }
     }
 }

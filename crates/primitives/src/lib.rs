@@ -7,6 +7,7 @@ mod block;
 pub mod bls;
 mod core;
 mod deposit;
+mod fields;
 mod identity;
 mod messages;
 mod origin;
@@ -22,6 +23,7 @@ pub use core::{
     Anchor, Core, Lane, MemberPerformance, Performance, PerformanceError, data_hash_blobs, data_hash_calldata,
 };
 pub use deposit::Deposit;
+pub use fields::{Fields, FieldsError};
 pub use identity::{IdentityKey, IdentitySecret};
 pub use messages::{batch_message, consensus_namespace, possession_message, readiness_message};
 pub use origin::{L1Origin, OriginError, SystemCall, system_transaction};

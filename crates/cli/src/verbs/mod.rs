@@ -6,6 +6,7 @@ pub mod config;
 pub mod deploy;
 pub mod derive;
 pub mod doctor;
+pub mod evm;
 pub mod index;
 pub mod keys;
 pub mod l1;

@@ -3,7 +3,7 @@
 use alloy::primitives::U256;
 use revm::{
     context::{
-        Block, ContextTr, JournalTr, Transaction,
+        Block, Cfg, ContextTr, JournalTr, Transaction,
         journaled_state::account::JournaledAccountTr,
         result::{EVMError, HaltReason, InvalidTransaction},
     },
@@ -11,7 +11,7 @@ use revm::{
         EthFrame, EvmTr, EvmTrError, FrameResult, FrameTr, Handler, pre_execution::validate_account_nonce_and_code,
     },
     interpreter::{InitialAndFloorGas, interpreter::EthInterpreter, interpreter_action::FrameInit},
-    primitives::eip7825,
+    primitives::{eip7825, hardfork::SpecId},
     state::EvmState,
 };
 use std::marker::PhantomData;
@@ -19,8 +19,12 @@ use std::marker::PhantomData;
 /// By whose rules a message executes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// A signed transaction: Ethereum's rules, except that the fee vault gets the base fee too.
-    Signed,
+    /// A signed transaction: Ethereum's rules, except that the beneficiary (the fee vault) gets the base fee too, unless
+    /// `burns`.
+    Signed {
+        /// Whether the base fee vanishes, as on Ethereum.
+        burns: bool,
+    },
     /// A deposit: `mint` wei appear first; no nonce, signature or price is checked, no fee is paid.
     Deposit {
         /// Wei created for the sender.
@@ -63,10 +67,11 @@ where
 
     fn validate_env(&self, evm: &mut EVM) -> Result<(), ERROR> {
         match self.mode {
-            Mode::Signed => {
+            Mode::Signed { .. } => {
                 let limit = evm.ctx_ref().tx().gas_limit();
+                let fork: SpecId = evm.ctx_ref().cfg().spec().into();
                 // EIP-7825; checked here because the configuration lifts it for deposits.
-                if limit > eip7825::TX_GAS_LIMIT_CAP {
+                if fork.is_enabled_in(SpecId::OSAKA) && limit > eip7825::TX_GAS_LIMIT_CAP {
                     let cap = eip7825::TX_GAS_LIMIT_CAP;
                     return Err(InvalidTransaction::TxGasLimitGreaterThanCap { gas_limit: limit, cap }.into());
                 }
@@ -79,7 +84,7 @@ where
 
     fn validate_against_state_and_deduct_caller(&self, evm: &mut EVM, _: &mut InitialAndFloorGas) -> Result<(), ERROR> {
         let mint = match self.mode {
-            Mode::Signed => {
+            Mode::Signed { .. } => {
                 return revm::handler::pre_execution::validate_against_state_and_deduct_caller(evm.ctx());
             }
             Mode::Deposit { mint } => U256::from(mint),
@@ -104,12 +109,15 @@ where
     }
 
     fn reward_beneficiary(&self, evm: &mut EVM, result: &mut FrameResult) -> Result<(), ERROR> {
-        match self.mode {
-            Mode::Signed | Mode::Simulated { .. } => {}
+        let burns = match self.mode {
+            Mode::Signed { burns } => burns,
+            Mode::Simulated { .. } => false,
             Mode::Deposit { .. } | Mode::Call => return Ok(()),
-        }
+        };
         let (block, tx, _, journal, _, _) = evm.ctx().all_mut();
-        let price = tx.effective_gas_price(u128::from(block.basefee()));
+        let base_fee = u128::from(block.basefee());
+        let burnt = if burns { base_fee } else { 0 };
+        let price = tx.effective_gas_price(base_fee).saturating_sub(burnt);
         let fee = U256::from(price) * U256::from(result.gas().used());
         journal.load_account_mut(block.beneficiary())?.incr_balance(fee);
         Ok(())

@@ -50,11 +50,15 @@ pub(crate) fn block_env(header: &Header) -> BlockEnv {
 
 /// An EVM over `database`.
 pub(crate) fn context<DB: Database>(database: DB, chain_id: u64, block: BlockEnv) -> Ctx<DB> {
-    let mut cfg = CfgEnv::new_with_spec(SPEC).with_chain_id(chain_id);
+    context_of(SPEC, database, chain_id, block)
+}
+
+fn context_of<DB: Database>(fork: SpecId, database: DB, chain_id: u64, block: BlockEnv) -> Ctx<DB> {
+    let mut cfg = CfgEnv::new_with_spec(fork).with_chain_id(chain_id);
     cfg.tx_chain_id_check = true;
     // Lifted for deposits, whose gas the portal bounds; the handler holds signed transactions to EIP-7825.
     cfg.tx_gas_limit_cap = Some(u64::MAX);
-    Ctx::<DB>::new(database, SPEC).with_cfg(cfg).with_block(block)
+    Ctx::<DB>::new(database, fork).with_cfg(cfg).with_block(block)
 }
 
 /// An EVM over `database` for simulations: watched, and with the precompiled contracts where the caller wants them.
@@ -70,6 +74,11 @@ pub(crate) fn watched<DB: Database, INSP>(
 /// An EVM over `database`, without inspector.
 pub(crate) fn evm<DB: Database>(database: DB, chain_id: u64, block: BlockEnv) -> Evm<DB> {
     context(database, chain_id, block).build_mainnet()
+}
+
+/// As [`evm`], by the rules of another fork: for comparisons.
+pub(crate) fn evm_of<DB: Database>(fork: SpecId, database: DB, chain_id: u64, block: BlockEnv) -> Evm<DB> {
+    context_of(fork, database, chain_id, block).build_mainnet()
 }
 
 /// Runs one message; its effects stay in the EVM's journal. On an error nothing of it stays.
@@ -127,7 +136,7 @@ pub(crate) fn transaction_env(transaction: &Transaction, sender: Address) -> Res
         }
         Transaction::PostExec(_) => return Err(InvalidTransaction::Type(0x7d)),
     }
-    Ok((env, Mode::Signed))
+    Ok((env, Mode::Signed { burns: false }))
 }
 
 /// What an EVM error means.

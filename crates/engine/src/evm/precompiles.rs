@@ -16,16 +16,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(crate) struct Precompiles {
     ethereum: EthPrecompiles,
-    /// Where they are, if not where Ethereum has them.
-    moved: Option<Arc<Moved>>,
-}
-
-#[derive(Clone, Debug)]
-struct Moved {
-    /// By the address at which it answers: Ethereum's address of it.
-    places: AddressMap<Address>,
-    /// Addresses that are warm from the beginning.
-    addresses: AddressSet,
+    /// Where they are, if not where Ethereum has them: by the address at which each answers, Ethereum's address of it.
+    moved: Option<Arc<AddressMap<Address>>>,
 }
 
 impl Default for Precompiles {
@@ -39,24 +31,22 @@ impl Precompiles {
     pub(crate) fn has(&self, address: &Address) -> bool {
         match &self.moved {
             None => self.ethereum.contains(address),
-            Some(moved) => moved.places.contains_key(address),
+            Some(moved) => moved.contains_key(address),
         }
     }
 
     /// Takes the one at `from` away; it answers at `to` from now on, if that is given.
     pub(crate) fn take(&mut self, from: Address, to: Option<Address>) {
-        let mut moved = self.moved.as_deref().cloned().unwrap_or_else(|| Moved {
-            places: self.ethereum.precompiles.addresses().map(|address| (*address, *address)).collect(),
-            addresses: AddressSet::default(),
-        });
-        if let Some(origin) = moved.places.remove(&from)
+        let mut moved = self
+            .moved
+            .as_deref()
+            .cloned()
+            .unwrap_or_else(|| self.ethereum.precompiles.addresses().map(|address| (*address, *address)).collect());
+        if let Some(origin) = moved.remove(&from)
             && let Some(to) = to
         {
-            moved.places.insert(to, origin);
+            moved.insert(to, origin);
         }
-        // Ethereum's addresses stay warm, as in geth.
-        let ethereum = self.ethereum.precompiles.addresses();
-        moved.addresses = moved.places.keys().chain(ethereum).copied().collect();
         self.moved = Some(Arc::new(moved));
     }
 }
@@ -70,7 +60,7 @@ impl<CTX: ContextTr> PrecompileProvider<CTX> for Precompiles {
 
     fn run(&mut self, context: &mut CTX, inputs: &CallInputs) -> Result<Option<InterpreterResult>, String> {
         let Some(moved) = &self.moved else { return self.ethereum.run(context, inputs) };
-        match moved.places.get(&inputs.bytecode_address) {
+        match moved.get(&inputs.bytecode_address) {
             None => Ok(None),
             Some(origin) if *origin == inputs.bytecode_address => self.ethereum.run(context, inputs),
             Some(origin) => {
@@ -82,10 +72,8 @@ impl<CTX: ContextTr> PrecompileProvider<CTX> for Precompiles {
     }
 
     fn warm_addresses(&self) -> &AddressSet {
-        match &self.moved {
-            None => self.ethereum.warm_addresses(),
-            Some(moved) => &moved.addresses,
-        }
+        // Ethereum's addresses, wherever its contracts are: a new place of one is cold, as in geth.
+        self.ethereum.warm_addresses()
     }
 
     fn contains(&self, address: &Address) -> bool {

@@ -23,15 +23,15 @@ use crate::{
 };
 use alloy::{
     consensus::{
-        EMPTY_OMMER_ROOT_HASH, Eip658Value, Eip2718EncodableReceipt, Receipt as Body, SignableTransaction, TxEip1559,
-        TxEip2930, TxEip7702, TxLegacy, TxReceipt, constants::EMPTY_WITHDRAWALS, proofs::calculate_transaction_root,
+        EMPTY_OMMER_ROOT_HASH, Eip658Value, Eip2718EncodableReceipt, Receipt as Body, TxReceipt,
+        constants::EMPTY_WITHDRAWALS, proofs::calculate_transaction_root,
     },
     eips::eip7685::EMPTY_REQUESTS_HASH,
-    primitives::{Address, B256, Bloom, Log, Signature, U256, logs_bloom},
+    primitives::{Address, B256, Bloom, Log, U256, logs_bloom},
     rpc::types::{BlockOverrides, TransactionRequest, simulate::SimBlock},
 };
 use alloy_trie::root::ordered_trie_root_encoded;
-use baton_primitives::{Block, Header, RecoveredBlock, Transaction, block_body};
+use baton_primitives::{Block, Fields, FieldsError, Header, RecoveredBlock, Transaction, block_body};
 pub use error::SimulateError;
 use revm::{
     Database, DatabaseCommit,
@@ -42,11 +42,10 @@ use revm::{
 };
 use root::Roots;
 use std::time::Instant;
-use watch::LogWatch;
-pub use watch::TRANSFER_LOGGER;
+use watch::{LogWatch, TRANSFER_LOGGER};
 
 /// Most heights between the state and the last simulated block (geth's limit, and execution-apis').
-pub const MOST_BLOCKS: u64 = 256;
+const MOST_BLOCKS: u64 = 256;
 /// Most heights between the last final block and the state: the trie there is rebuilt by undoing what changed since.
 const MOST_DEPTH: u64 = 1_024;
 /// Seconds from a block to the next one that names no time of its own: the least step that a timestamp can make.
@@ -59,7 +58,7 @@ pub struct Simulated {
     pub blocks: Vec<SimBlock<TransactionRequest>>,
     /// Whether nonces and prices are checked as in a block.
     pub validation: bool,
-    /// Whether transfers of ether are logged under [`TRANSFER_LOGGER`].
+    /// Whether transfers of ether are logged, as if a token at address 0xeeee… told of them.
     pub trace_transfers: bool,
     /// Least base fee of a validated block that names none, wei per gas.
     pub least_base_fee: u64,
@@ -320,53 +319,22 @@ impl Run<'_> {
 
 /// The transaction that a call would be, with a zero signature.
 fn unsigned(env: &TxEnv, request: &TransactionRequest, chain_id: u64) -> Result<Transaction, SimulateError> {
-    let signature = Signature::new(U256::ZERO, U256::ZERO, false);
-    let TxEnv { nonce, gas_limit, value, kind: to, .. } = *env;
-    let input = env.data.clone();
-    let (max_fee_per_gas, max_priority_fee_per_gas) = (env.gas_price, env.gas_priority_fee.unwrap_or(0));
-    let access_list = env.access_list.clone();
-    Ok(match env.tx_type {
-        0 => {
-            let tx = TxLegacy { chain_id: None, nonce, gas_price: env.gas_price, gas_limit, to, value, input };
-            Transaction::Legacy(tx.into_signed(signature))
-        }
-        1 => {
-            let gas_price = env.gas_price;
-            let tx = TxEip2930 { chain_id, nonce, gas_price, gas_limit, to, value, access_list, input };
-            Transaction::Eip2930(tx.into_signed(signature))
-        }
-        2 => {
-            let tx = TxEip1559 {
-                chain_id,
-                nonce,
-                gas_limit,
-                max_fee_per_gas,
-                max_priority_fee_per_gas,
-                to,
-                value,
-                access_list,
-                input,
-            };
-            Transaction::Eip1559(tx.into_signed(signature))
-        }
-        _ => {
-            let Some(to) = to.to().copied() else {
-                return Err(SimulateError::Request("EIP-7702 transaction cannot be used to create contract"));
-            };
-            let tx = TxEip7702 {
-                chain_id,
-                nonce,
-                gas_limit,
-                max_fee_per_gas,
-                max_priority_fee_per_gas,
-                to,
-                value,
-                access_list,
-                authorization_list: request.authorization_list.clone().unwrap_or_default(),
-                input,
-            };
-            Transaction::Eip7702(tx.into_signed(signature))
-        }
+    let fields = Fields {
+        kind: env.tx_type,
+        chain_id: (env.tx_type != 0).then_some(chain_id),
+        nonce: env.nonce,
+        gas_limit: env.gas_limit,
+        max_fee_per_gas: env.gas_price,
+        max_priority_fee_per_gas: env.gas_priority_fee.unwrap_or(0),
+        to: env.kind,
+        value: env.value,
+        input: env.data.clone(),
+        access_list: env.access_list.clone(),
+        authorization_list: request.authorization_list.clone().unwrap_or_default(),
+    };
+    fields.unsigned().map_err(|error| match error {
+        FieldsError::Create => SimulateError::Request("EIP-7702 transaction cannot be used to create contract"),
+        FieldsError::Type(_) => SimulateError::Request("transaction type not supported"),
     })
 }
 

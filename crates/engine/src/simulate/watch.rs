@@ -11,7 +11,7 @@ use revm::{
 };
 
 /// The address under which a transfer of ether is logged (execution-apis, `eth_simulateV1`).
-pub const TRANSFER_LOGGER: Address = address!("0xeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee");
+pub(super) const TRANSFER_LOGGER: Address = address!("0xeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee");
 /// `Transfer(address,address,uint256)`.
 const TRANSFER: B256 = b256!("0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef");
 

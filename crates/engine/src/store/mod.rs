@@ -15,7 +15,7 @@ use crate::{
     executed::ExecutedBlock,
 };
 use alloy::primitives::B256;
-use redb::{Database, DatabaseError, ReadableDatabase};
+use redb::{Database, DatabaseError, ReadableDatabase, backends::InMemoryBackend};
 use std::path::Path;
 use tables::{LAYOUT, META};
 
@@ -50,6 +50,14 @@ impl Store {
             Some((LAYOUT, found)) => return Err(OpenError::OtherChain { path: name(), found, expected }),
             Some((found, _)) => return Err(OpenError::Layout { path: name(), found, expected: LAYOUT }),
         }
+        Ok(store)
+    }
+
+    /// A database in memory, with `genesis`.
+    pub(crate) fn in_memory(genesis: &ExecutedBlock) -> Result<Self, StoreError> {
+        let database = Database::builder().create_with_backend(InMemoryBackend::new())?;
+        let store = Self { database, history_blocks: None };
+        store.create(genesis)?;
         Ok(store)
     }
 

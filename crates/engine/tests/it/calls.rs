@@ -150,3 +150,27 @@ fn the_first_point_evaluation_costs_what_the_next_one_costs() {
     wrong.request.input = [hash.as_slice(), &value, &value, &commitment, &proof].concat().into();
     assert!(!engine.call(BlockRef::Final, &wrong).unwrap().is_success());
 }
+
+#[test]
+fn a_precompile_answers_where_it_was_moved_and_is_cold_there() {
+    let (_dir, engine) = engine();
+    let (place, target) = (Address::repeat_byte(0x44), Address::repeat_byte(0x42));
+    let identity = Address::with_last_byte(4);
+    let read = |probed: Address| {
+        // Returns what one look at the probed account's balance costs, then what its precompile answers to its own code.
+        let (probed, place) = (hex::encode(probed), hex::encode(place));
+        let code =
+            format!("5a73{probed}31505a900360005260206020602060006000 73{place}5af15060406000f3").replace(' ', "");
+        let mut moved = call(target);
+        let code = AccountOverride { code: Some(hex::decode(code).unwrap().into()), ..AccountOverride::default() };
+        moved.state.insert(target, code);
+        let account = AccountOverride { move_precompile_to: Some(place), ..AccountOverride::default() };
+        moved.state.insert(identity, account);
+        let CallEnd::Success(output) = engine.call(BlockRef::Final, &moved).unwrap().end else { panic!() };
+        (U256::from_be_slice(&output[..32]), U256::from_be_slice(&output[32..]))
+    };
+    let (cold, answer) = read(place);
+    assert!(cold >= U256::from(2_600) && answer == cold, "{cold}, {answer}");
+    let (warm, _) = read(identity);
+    assert!(warm < U256::from(200), "{warm}: Ethereum's address of it stays warm, as in geth");
+}

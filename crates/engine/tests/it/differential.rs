@@ -16,10 +16,10 @@ use baton_primitives::{Deposit, RecoveredBlock, Transaction, predeploys};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::sync::Arc;
 
-const ACCOUNTS: u64 = 8;
+pub(crate) const ACCOUNTS: u64 = 8;
 
 /// A random transaction, valid or not, that succeeds or not. `nonces` are the next nonces if all before were valid.
-fn random(rng: &mut StdRng, nonces: &mut [u64]) -> (Transaction, Address) {
+pub(crate) fn random(rng: &mut StdRng, nonces: &mut [u64]) -> (Transaction, Address) {
     let from = rng.random_range(0..nonces.len());
     let from_u64 = u64::try_from(from).unwrap();
     let nonce = nonces[from];
@@ -66,7 +66,7 @@ fn random(rng: &mut StdRng, nonces: &mut [u64]) -> (Transaction, Address) {
     plain.sign(&signer(from_u64), kind, delegate)
 }
 
-fn random_deposits(rng: &mut StdRng, next: &mut u64) -> Vec<Deposit> {
+pub(crate) fn random_deposits(rng: &mut StdRng, next: &mut u64) -> Vec<Deposit> {
     let count = if rng.random_bool(0.4) { rng.random_range(1..4) } else { 0 };
     (0..count)
         .map(|_| {

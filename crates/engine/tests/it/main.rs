@@ -8,4 +8,6 @@ mod crash;
 mod differential;
 mod history;
 mod oracle;
+mod programs;
+mod witness;
 mod world;

@@ -7,12 +7,11 @@ use crate::{
     ports::Backend,
 };
 use alloy::{
-    consensus::{SignableTransaction, TxEip1559, TxEip2930, TxEip7702, TxLegacy},
     eips::{BlockId, eip2718::Encodable2718},
-    primitives::{Bytes, Signature, TxKind, U256},
+    primitives::{Bytes, TxKind},
     rpc::types::{FillTransaction, TransactionRequest},
 };
-use baton_primitives::Transaction;
+use baton_primitives::{Fields, Transaction};
 
 pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
     table.add("eth_fillTransaction(transaction: Call) -> Filled", |c, p| {
@@ -71,56 +70,25 @@ fn fill<B: Backend>(
 
 /// The transaction with a zero signature: what is to be signed, in a form that decodes.
 fn unsigned(request: &TransactionRequest, chain_id: u64) -> Result<Transaction, RpcError> {
-    let signature = Signature::new(U256::ZERO, U256::ZERO, false);
-    let nonce = request.nonce.unwrap_or_default();
-    let gas_limit = request.gas.unwrap_or_default();
-    let to = request.to.unwrap_or(TxKind::Create);
-    let value = request.value.unwrap_or_default();
-    let input = request.input.input().cloned().unwrap_or_default();
-    let access_list = request.access_list.clone().unwrap_or_default();
-    let max_fee_per_gas = request.max_fee_per_gas.unwrap_or_default();
-    let max_priority_fee_per_gas = request.max_priority_fee_per_gas.unwrap_or_default();
     let authorization_list = request.authorization_list.clone().unwrap_or_default();
-    if !authorization_list.is_empty() {
-        let TxKind::Call(to) = to else {
-            return Err(RpcError::params("EIP-7702 transaction cannot be used to create contract"));
-        };
-        let tx = TxEip7702 {
-            chain_id,
-            nonce,
-            gas_limit,
-            max_fee_per_gas,
-            max_priority_fee_per_gas,
-            to,
-            value,
-            access_list,
-            authorization_list,
-            input,
-        };
-        return Ok(Transaction::Eip7702(tx.into_signed(signature)));
-    }
-    Ok(match (request.gas_price, &request.access_list) {
-        (Some(gas_price), None) => {
-            let tx = TxLegacy { chain_id: Some(chain_id), nonce, gas_price, gas_limit, to, value, input };
-            Transaction::Legacy(tx.into_signed(signature))
-        }
-        (Some(gas_price), Some(_)) => {
-            let tx = TxEip2930 { chain_id, nonce, gas_price, gas_limit, to, value, access_list, input };
-            Transaction::Eip2930(tx.into_signed(signature))
-        }
-        (None, _) => {
-            let tx = TxEip1559 {
-                chain_id,
-                nonce,
-                gas_limit,
-                max_fee_per_gas,
-                max_priority_fee_per_gas,
-                to,
-                value,
-                access_list,
-                input,
-            };
-            Transaction::Eip1559(tx.into_signed(signature))
-        }
-    })
+    let kind = match (request.gas_price, &request.access_list) {
+        _ if !authorization_list.is_empty() => 4,
+        (Some(_), None) => 0,
+        (Some(_), Some(_)) => 1,
+        (None, _) => 2,
+    };
+    let fields = Fields {
+        kind,
+        chain_id: Some(chain_id),
+        nonce: request.nonce.unwrap_or_default(),
+        gas_limit: request.gas.unwrap_or_default(),
+        max_fee_per_gas: request.gas_price.or(request.max_fee_per_gas).unwrap_or_default(),
+        max_priority_fee_per_gas: request.max_priority_fee_per_gas.unwrap_or_default(),
+        to: request.to.unwrap_or(TxKind::Create),
+        value: request.value.unwrap_or_default(),
+        input: request.input.input().cloned().unwrap_or_default(),
+        access_list: request.access_list.clone().unwrap_or_default(),
+        authorization_list,
+    };
+    fields.unsigned().map_err(|error| RpcError::params(error.to_string()))
 }
