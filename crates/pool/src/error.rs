@@ -127,7 +127,9 @@ pub enum Refusal {
         least: u128,
     },
     /// Too many wait behind missing nonces.
-    #[error("txpool is full of transactions behind a missing nonce (limit {limit}): send the sender's next nonce first")]
+    #[error(
+        "txpool is full of transactions behind a missing nonce (limit {limit}): send the sender's next nonce first"
+    )]
     QueueFull {
         /// The most allowed.
         limit: usize,

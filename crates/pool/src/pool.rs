@@ -496,7 +496,8 @@ impl Waiting {
         while self.by_hash.len() + more > config.max_transactions || self.bytes + bytes > config.max_bytes {
             let least = self.least_ready_tip().unwrap_or_default();
             let worst = self.by_worth.first().copied();
-            let worst = worst.filter(|worst| if is_ready { !worst.ready || worst.tip < new.max_tip() } else { !worst.ready });
+            let worst =
+                worst.filter(|worst| if is_ready { !worst.ready || worst.tip < new.max_tip() } else { !worst.ready });
             self.evict_for(config, new, worst).ok_or(Refusal::Full { least })?;
         }
         Ok(())

@@ -31,7 +31,9 @@ pub enum ReadError {
         oldest: u64,
     },
     /// Rebuilding old state took too long.
-    #[error("query timeout: rebuilding the state of block {height} took longer than {millis} ms; ask for a newer block")]
+    #[error(
+        "query timeout: rebuilding the state of block {height} took longer than {millis} ms; ask for a newer block"
+    )]
     Timeout {
         /// What was asked for.
         height: u64,

@@ -2,8 +2,8 @@
 
 use crate::world::{Plain, STORE, block_on, config, signer, transfer};
 use alloy::primitives::{Address, B256, U256, keccak256};
-use alloy_trie::{Nibbles, TrieAccount, proof::verify_proof};
 use alloy::rpc::types::simulate::SimBlock;
+use alloy_trie::{Nibbles, TrieAccount, proof::verify_proof};
 use baton_engine::{BlockRef, CallError, Config, Engine, ReadError, SimulateError, Simulated};
 use std::time::Duration;
 

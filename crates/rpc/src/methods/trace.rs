@@ -126,13 +126,7 @@ fn unstarted(block: &RecoveredBlock, index: usize, error: String) -> Option<Loca
         }
     };
     Some(LocalizedTransactionTrace {
-        trace: TransactionTrace {
-            action,
-            error: Some(error),
-            result: None,
-            subtraces: 0,
-            trace_address: Vec::new(),
-        },
+        trace: TransactionTrace { action, error: Some(error), result: None, subtraces: 0, trace_address: Vec::new() },
         block_hash: Some(block.hash()),
         block_number: Some(block.header().number),
         transaction_hash: Some(transaction.tx_hash()),

@@ -138,7 +138,8 @@ async fn callers_that_only_hold_connections_are_refused_and_dropped() {
     assert_eq!(post(address, Some(TOKEN), request).await.status(), 200);
     // Nor does a body that never comes hold one.
     let mut slow = TcpStream::connect(address).await.unwrap();
-    let head = format!("POST / HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: 9\r\n\r\n{{");
+    let head =
+        format!("POST / HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: 9\r\n\r\n{{");
     slow.write_all(head.as_bytes()).await.unwrap();
     let mut answer = [0; 12];
     slow.read_exact(&mut answer).await.unwrap();
