@@ -26,8 +26,12 @@ use eyre::{Result, ensure};
 use serde_json::{Value, json};
 use std::{collections::HashMap, future::Future};
 
-/// The pool's limits (`baton_pool::Config::new`): transactions, those behind a missing nonce, one sender's.
-const (MOST, MOST_QUEUED, MOST_PER_SENDER): (u64, u64, u64) = (10_000, 2_500, 16);
+/// The pool's limits (`baton_pool::Config::new`): transactions.
+const MOST: u64 = 10_000;
+/// Those behind a missing nonce.
+const MOST_QUEUED: u64 = 2_500;
+/// Those of one sender.
+const MOST_PER_SENDER: u64 = 16;
 /// Its bytes are at most 20 MiB, and what waits behind gaps has a quarter: so the node may not grow by more than this.
 const MOST_GROWTH: u64 = 300 << 20;
 /// What an attacker offers who will never pay: far above everybody.
@@ -246,14 +250,20 @@ impl Flood<'_> {
             }
         }
         ensure!(crowded > 0 && full > 0, "{} taken, {crowded} over an account's limit, {full} over all's", taken.len());
-        ensure!(pool(&self.healthy).await?.1 > MOST_QUEUED - 50, "the flood is not in: {:?}", pool(&self.healthy).await?);
+        ensure!(
+            pool(&self.healthy).await?.1 > MOST_QUEUED - 50,
+            "the flood is not in: {:?}",
+            pool(&self.healthy).await?
+        );
         Ok(taken)
     }
 
     /// The missing nonces: what was behind them is valid, and pays.
     async fn many_senders(&self) -> Result<()> {
-        let raw: Vec<Bytes> =
-            self.attackers[8..].iter().map(|signer| Ok(self.transfer(signer, 0, LAVISH)?.raw)).collect::<Result<_>>()?;
+        let raw: Vec<Bytes> = self.attackers[8..]
+            .iter()
+            .map(|signer| Ok(self.transfer(signer, 0, LAVISH)?.raw))
+            .collect::<Result<_>>()?;
         let refused: Vec<_> = self.send(raw).await?.into_iter().filter_map(Result::err).collect();
         ensure!(refused.is_empty(), "valid transactions were refused: {:?}", refused.first());
         let drained = || async {
@@ -291,6 +301,9 @@ async fn a_restart_forgets_nothing(world: &mut World, chain_id: u64) -> Result<(
     world.restart(0).await?;
     let l2 = world.l2(0);
     let fates = (fate(&l2, first.hash).await?, fate(&l2, behind.hash).await?);
-    ensure!(["final", "posted", "settled"].contains(&fates.0.as_str()) && fates.1 == "pending", "after a kill: {fates:?}");
+    ensure!(
+        ["final", "posted", "settled"].contains(&fates.0.as_str()) && fates.1 == "pending",
+        "after a kill: {fates:?}"
+    );
     Ok(())
 }

@@ -25,8 +25,10 @@ use tokio::{
 
 /// Inputs without `BATON_FUZZ_INPUTS`: seconds.
 const FEW: usize = 4_000;
-/// Of ten inputs so many are bodies and raw transactions; the rest are frames.
-const (BODIES, RAW): (usize, usize) = (5, 4);
+/// Of ten inputs so many are bodies.
+const BODIES: usize = 5;
+/// Of ten inputs so many are raw transactions; the rest are frames.
+const RAW: usize = 4;
 /// Longest input, bytes.
 const LONGEST: usize = 20_000;
 /// What the process may grow by after the first tenth: caches, pools and filters that fill up to their limits.
@@ -97,7 +99,11 @@ impl Watch {
     /// Fails with what is needed to see it again.
     fn check(&self, good: bool, wrong: &str, input: &[u8]) {
         let (what, seed, done) = (self.what, self.seed, self.done);
-        assert!(good, "{what}, seed {seed}, input {done}: {wrong}\n{}", String::from_utf8_lossy(&input[..input.len().min(2_000)]));
+        assert!(
+            good,
+            "{what}, seed {seed}, input {done}: {wrong}\n{}",
+            String::from_utf8_lossy(&input[..input.len().min(2_000)])
+        );
     }
 
     fn end(self) {
@@ -109,11 +115,45 @@ impl Watch {
 
 /// Pieces that parsers and handlers stumble over.
 const PIECES: &[&str] = &[
-    "null", "true", "-1", "1e309", "1e-400", "18446744073709551616", "\"\"", "\"0x\"", "\"0x0\"", "\"latest\"", "\"pending\"",
-    "\"0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff\"", "\"0xFFFFFFFFFFFFFFFF\"", "\"0x8000000000000000\"",
-    "{}", "[]", "[[[[[[[[", "]]]]]]]]", "{\"a\":", "\\u0000", "\\ud800", "\u{feff}", ",", ":", "\"", "}", "]", " ", "\n",
-    "\"blockHash\":", "\"fromBlock\":\"0x0\",", "\"gas\":\"0xffffffffffffffff\",", "\"id\":", "\"jsonrpc\":\"2.0\",", "\"params\":",
-    "\"topics\":[[]],", "\"stateOverrides\":{},", "\"tracer\":\"callTracer\",", "\"tracerConfig\":{\"onlyTopCall\":1},",
+    "null",
+    "true",
+    "-1",
+    "1e309",
+    "1e-400",
+    "18446744073709551616",
+    "\"\"",
+    "\"0x\"",
+    "\"0x0\"",
+    "\"latest\"",
+    "\"pending\"",
+    "\"0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff\"",
+    "\"0xFFFFFFFFFFFFFFFF\"",
+    "\"0x8000000000000000\"",
+    "{}",
+    "[]",
+    "[[[[[[[[",
+    "]]]]]]]]",
+    "{\"a\":",
+    "\\u0000",
+    "\\ud800",
+    "\u{feff}",
+    ",",
+    ":",
+    "\"",
+    "}",
+    "]",
+    " ",
+    "\n",
+    "\"blockHash\":",
+    "\"fromBlock\":\"0x0\",",
+    "\"gas\":\"0xffffffffffffffff\",",
+    "\"id\":",
+    "\"jsonrpc\":\"2.0\",",
+    "\"params\":",
+    "\"topics\":[[]],",
+    "\"stateOverrides\":{},",
+    "\"tracer\":\"callTracer\",",
+    "\"tracerConfig\":{\"onlyTopCall\":1},",
 ];
 
 /// Changes some bytes, at random places: one, a stretch, a piece put in, or a stretch of another seed.
@@ -182,8 +222,14 @@ async fn bodies(world: &World) -> (Vec<Value>, Vec<Vec<u8>>) {
         ("eth_call", json!([call, "latest", code, { "number": "0x5", "time": "0x5" }])),
         ("debug_traceCall", json!([call, "latest", { "tracer": "callTracer", "stateOverrides": code }])),
         ("debug_traceCall", json!([call, "0x1", { "stateOverrides": code, "disableStack": true }])),
-        ("eth_simulateV1", json!([{ "blockStateCalls": [{ "stateOverrides": code, "calls": [call, call] }, {}] }, "latest"])),
-        ("eth_getLogs", json!([{ "fromBlock": "0x0", "toBlock": "0x2", "address": [NOBODY], "topics": [null, [B256::ZERO]] }])),
+        (
+            "eth_simulateV1",
+            json!([{ "blockStateCalls": [{ "stateOverrides": code, "calls": [call, call] }, {}] }, "latest"]),
+        ),
+        (
+            "eth_getLogs",
+            json!([{ "fromBlock": "0x0", "toBlock": "0x2", "address": [NOBODY], "topics": [null, [B256::ZERO]] }]),
+        ),
         ("eth_getProof", json!([NOBODY, [B256::ZERO, "0x1"], { "blockNumber": "0x1" }])),
         ("eth_sendRawTransaction", json!([Bytes::from(transactions()[0].clone())])),
     ] {
@@ -191,7 +237,10 @@ async fn bodies(world: &World) -> (Vec<Value>, Vec<Vec<u8>>) {
     }
     let mut seeds: Vec<Vec<u8>> = requests.iter().map(|request| request.to_string().into_bytes()).collect();
     seeds.push(json!(requests[..20]).to_string().into_bytes());
-    seeds.extend(["[]", "[1,2]", "{}", "\"x\"", "[[]]", "nul", "{\"jsonrpc\":\"2.0\",\"method\":\"eth_chainId\"}"].map(Into::into));
+    seeds.extend(
+        ["[]", "[1,2]", "{}", "\"x\"", "[[]]", "nul", "{\"jsonrpc\":\"2.0\",\"method\":\"eth_chainId\"}"]
+            .map(Into::into),
+    );
     (requests, seeds)
 }
 
@@ -367,7 +416,9 @@ fn frame(rng: &mut StdRng, payload: &[u8]) -> Vec<u8> {
     if masked > 0 {
         out.extend(mask);
     }
-    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| if masked > 0 { byte ^ mask } else { *byte }));
+    out.extend(
+        payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| if masked > 0 { byte ^ mask } else { *byte }),
+    );
     out
 }
 
