@@ -111,8 +111,11 @@ impl Healthy {
     /// # Errors
     /// If an answer is none.
     pub async fn quiet(&self, length: Duration) -> Result<Duration> {
-        let (_, p99) = self.beside(async { Ok(tokio::time::sleep(length).await) }).await?;
-        Ok(p99)
+        let silence = async {
+            tokio::time::sleep(length).await;
+            Ok(())
+        };
+        Ok(self.beside(silence).await?.1)
     }
 }
 

@@ -350,11 +350,12 @@ async fn no_raw_transaction_makes_the_pool_fail() {
         let mut raw = seeds.choose(&mut rng).unwrap().clone();
         if rng.random_ratio(1, 50) {
             // Well-formed, with random values, so that some get through.
+            let most = 1u128 << rng.random_range(1..100);
             let mut transaction = TxEip1559 {
                 chain_id: Parameters::devnet().l2_chain_id,
                 nonce: rng.random_range(0..20),
                 gas_limit: rng.random_range(0..400_000),
-                max_fee_per_gas: rng.random_range(0..1u128 << rng.random_range(1..100)),
+                max_fee_per_gas: rng.random_range(0..most),
                 max_priority_fee_per_gas: rng.random_range(0..3_000_000),
                 to: TxKind::Call(NOBODY),
                 value: U256::from(rng.random::<u64>()),
