@@ -83,8 +83,12 @@ test-e2e: tools build
 sim seeds="64": build
     BATON_SIM_SEEDS={{ seeds }} scripts/nextest.sh 'test(/simulat/)'
 
+# A million changed requests, transactions and WebSocket frames: no panic, no fault, bounded memory. The same seed, the same inputs.
+fuzz inputs="1000000" seed="1": build
+    BATON_FUZZ_INPUTS={{ inputs }} BATON_FUZZ_SEED={{ seed }} cargo test --workspace --lib -- fuzz:: --nocapture
+
 # Property tests with more cases than usual.
-fuzz cases="20000": tools build
+properties cases="20000": tools build
     PROPTEST_CASES={{ cases }} scripts/nextest.sh 'not package(baton-tests)'
     cd contracts && FOUNDRY_FUZZ_RUNS={{ cases }} ../scripts/forge.sh test
 

@@ -3,6 +3,8 @@
 //! Each file of `tests/` is one story: a world, what happens in it, and the promises (P1..P12) that must hold. What the
 //! stories share is here.
 
+pub mod hostile;
+
 use alloy::{
     network::TransactionBuilder,
     primitives::{Address, B256, U256},

@@ -42,6 +42,7 @@ async fn a_transaction_is_final_then_posted_then_settled() -> Result<()> {
     let mut seen = viem_client(&world).await?;
     cast_client(&world).await?;
     seen.extend(ethers_client(&world).await?);
+    schemas_fit(&world, transactions[2]).await?;
 
     // Every one of them climbs the whole ladder.
     for hash in transactions.into_iter().chain(seen) {
@@ -145,6 +146,18 @@ async fn cast_client(world: &World) -> Result<Vec<B256>> {
     ensure!(seen["statuses"] == serde_json::json!(["0x1", "0x1", "0x1"]), "cast saw {seen}");
     ensure!(seen["held"] == "7", "cast saw {seen}");
     hashes(&seen)
+}
+
+/// Parameters and answers have the forms of execution-apis.
+async fn schemas_fit(world: &World, with_log: B256) -> Result<()> {
+    let modules = tools::node_modules().ok_or_else(|| eyre!("anvil/node_modules is missing"))?;
+    let directory = modules.parent().unwrap_or(&modules).display().to_string();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/schemas.mjs");
+    let http = world.nodes()[0].plan.http().to_string();
+    let seen = json(&run("node".as_ref(), &[script, &directory, &http, &with_log.to_string()], &[]).await?)?;
+    ensure!(seen["failures"] == serde_json::json!([]), "the schemas do not fit: {seen:#}");
+    ensure!(seen["methods"].as_u64() >= Some(34) && seen["answers"].as_u64() >= Some(50), "little was checked: {seen}");
+    Ok(())
 }
 
 fn hashes(seen: &serde_json::Value) -> Result<Vec<B256>> {

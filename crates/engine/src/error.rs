@@ -155,6 +155,14 @@ pub enum ReadError {
         /// The oldest height whose state is kept.
         oldest: u64,
     },
+    /// An old trie could not be rebuilt in time.
+    #[error("rebuilding the state of height {height} took longer than {millis} ms: ask for a newer one")]
+    Timeout {
+        /// The height.
+        height: u64,
+        /// The time allowed.
+        millis: u128,
+    },
     /// The store fails.
     #[error(transparent)]
     Store(#[from] StoreError),

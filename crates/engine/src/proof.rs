@@ -15,7 +15,10 @@ use alloy::{
     serde::JsonStorageKey,
 };
 use alloy_trie::EMPTY_ROOT_HASH;
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 impl Engine {
     /// The account at `address` and some of its slots, with the trie nodes that prove them (or their absence) against the
@@ -23,7 +26,7 @@ impl Engine {
     /// what changed since.
     ///
     /// # Errors
-    /// If the state is not there.
+    /// If the state is not there, or rebuilding it takes longer than a call may.
     pub fn proof(
         &self,
         at: BlockRef,
@@ -31,7 +34,7 @@ impl Engine {
         slots: &[U256],
     ) -> Result<EIP1186AccountProofResponse, ReadError> {
         let view = self.state(at)?;
-        let trie = trie_of(&view)?;
+        let trie = trie_of(&view, self.shared.config.call_timeout)?;
         let snapshot = &view.base.snapshot;
         let hashed = keccak256(address);
         let (account_proof, leaf) = trie.prove(&hashed, snapshot)?;
@@ -58,19 +61,26 @@ impl Engine {
     }
 }
 
-pub(crate) fn trie_of(view: &StateView) -> Result<Trie<AccountLeaf>, StoreError> {
+/// The trie of a state; an old one takes at most `limit` to rebuild.
+pub(crate) fn trie_of(view: &StateView, limit: Duration) -> Result<Trie<AccountLeaf>, ReadError> {
     match &view.past {
         None => Ok(view.trie().clone()),
-        Some((_, header)) => rebuild(&view.base, header.number, header.state_root),
+        Some((_, header)) => rebuild(&view.base, header.number, header.state_root, limit),
     }
 }
 
 /// The trie after block `height`: the final trie with everything undone that changed since.
-fn rebuild(base: &Base, height: u64, expected: B256) -> Result<Trie<AccountLeaf>, StoreError> {
+fn rebuild(base: &Base, height: u64, expected: B256, limit: Duration) -> Result<Trie<AccountLeaf>, ReadError> {
+    let deadline = Instant::now() + limit;
+    let in_time = || match Instant::now() < deadline {
+        true => Ok(()),
+        false => Err(ReadError::Timeout { height, millis: limit.as_millis() }),
+    };
     let snapshot: &Snapshot = &base.snapshot;
     let mut accounts = BTreeSet::new();
     let mut slots: B256Map<BTreeSet<B256>> = B256Map::default();
     for changed in height + 1..=base.height {
+        in_time()?;
         let (account_keys, slot_keys) = snapshot.changed(changed)?.ok_or(StoreError::Absent { table: "changed" })?;
         accounts.extend(account_keys);
         for (address, slot) in slot_keys {
@@ -80,6 +90,7 @@ fn rebuild(base: &Base, height: u64, expected: B256) -> Result<Trie<AccountLeaf>
     let mut trie = base.trie.clone();
     let mut rows = Rows::new();
     for hashed in &accounts {
+        in_time()?;
         let Some((account, _)) = snapshot.account_at(hashed, height)? else {
             trie.remove(hashed, snapshot, 0, &mut rows)?;
             continue;
@@ -100,5 +111,5 @@ fn rebuild(base: &Base, height: u64, expected: B256) -> Result<Trie<AccountLeaf>
         trie.insert(hashed, AccountLeaf { nonce, balance, code_hash, storage }, snapshot, 0, &mut rows)?;
     }
     let found = trie.seal(accounts.len(), &mut rows);
-    if found == expected { Ok(trie) } else { Err(StoreError::HistoryRoot { height, expected, found }) }
+    if found == expected { Ok(trie) } else { Err(StoreError::HistoryRoot { height, expected, found }.into()) }
 }

@@ -19,9 +19,21 @@ pub(crate) fn record() -> Option<PrometheusHandle> {
     let install = || {
         let builder = PrometheusBuilder::new();
         let builder = builder.set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS).ok()?;
-        builder.install_recorder().ok()
+        let recorder = builder.install_recorder().ok()?;
+        count_panics();
+        Some(recorder)
     };
     RECORDER.get_or_init(install).clone()
+}
+
+/// A panic ends only the task that it is in: the count says that there was one.
+fn count_panics() {
+    let panics = metrics::counter!("baton_panics_total");
+    let show = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        panics.increment(1);
+        show(panic);
+    }));
 }
 
 /// Serves `/metrics` until `stop`.

@@ -57,6 +57,7 @@ fn store(error: StoreError) -> ReadError {
 fn read(error: EngineReadError) -> ReadError {
     match error {
         EngineReadError::Pruned { height, oldest } => ReadError::Pruned { height, oldest },
+        EngineReadError::Timeout { height, millis } => ReadError::Timeout { height, millis },
         EngineReadError::UnknownBlock(_) | EngineReadError::UnknownHeight { .. } | EngineReadError::Store(_) => {
             ReadError::Internal(error.to_string())
         }

@@ -135,7 +135,7 @@ async fn serve_admin(
     stop: &CancellationToken,
 ) -> Result<(), NodeError> {
     if !address.ip().is_loopback() {
-        tracing::warn!(%address, "the operator's JSON-RPC has no TLS and few limits: give it a loopback address and a tunnel");
+        tracing::warn!(%address, "the operator's JSON-RPC has no TLS: give it a loopback address and a tunnel");
     }
     let token = admin::token(&config.data_dir)?;
     let listener = listen("the operator's JSON-RPC", "admin.addr", address).await?;
@@ -150,9 +150,7 @@ async fn serve_admin(
     };
     let served = tasks.stop.clone();
     tasks.spawn("the operator's JSON-RPC", async move {
-        if let Err(error) = baton_rpc::serve_admin(listener, &token, Arc::new(operator), served).await {
-            tracing::error!(%error, "the operator's JSON-RPC failed");
-        }
+        baton_rpc::serve_admin(listener, &token, Arc::new(operator), served).await;
         Ok(())
     });
     tracing::info!(%address, "node serves the operator's JSON-RPC");

@@ -1,6 +1,6 @@
 //! Limits.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 /// Limits of a pool. Past each the caller gets a named [`crate::Refusal`].
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub struct Config {
     pub max_transactions: usize,
     /// Most bytes of all transactions.
     pub max_bytes: usize,
+    /// What waits behind a missing nonce may take one part in so many of transactions and bytes: it may never have to pay.
+    pub queued_share: NonZeroUsize,
     /// Most transactions of one sender.
     pub max_per_sender: usize,
     /// Largest transaction, bytes.
@@ -35,6 +37,7 @@ impl Config {
             block_gas_limit,
             max_transactions: 10_000,
             max_bytes: 20 * 1024 * 1024,
+            queued_share: NonZeroUsize::MIN.saturating_add(3),
             max_per_sender: 16,
             max_transaction_bytes: 128 * 1024,
             least_fee: 0,
@@ -42,5 +45,15 @@ impl Config {
             remembered_fates: 10_000,
             journal: None,
         }
+    }
+
+    /// Most transactions behind a missing nonce.
+    pub(crate) fn max_queued(&self) -> usize {
+        self.max_transactions.div_ceil(self.queued_share.get())
+    }
+
+    /// Most bytes of those.
+    pub(crate) fn max_queued_bytes(&self) -> usize {
+        self.max_bytes.div_ceil(self.queued_share.get())
     }
 }

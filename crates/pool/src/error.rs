@@ -126,6 +126,14 @@ pub enum Refusal {
         /// Lowest tip in the pool.
         least: u128,
     },
+    /// Too many wait behind missing nonces.
+    #[error(
+        "txpool is full of transactions behind a missing nonce (limit {limit}): send the sender's next nonce first"
+    )]
+    QueueFull {
+        /// The most allowed.
+        limit: usize,
+    },
     /// The state cannot be read now: nothing is wrong with the transaction.
     #[error("{0}")]
     State(String),

@@ -13,6 +13,8 @@ use std::{
 pub(crate) struct Entry {
     pub(crate) transaction: Arc<PoolTransaction>,
     pub(crate) arrival: u64,
+    /// None of its sender's is missing before it.
+    pub(crate) ready: bool,
 }
 
 /// An iterator over the ready transactions as they were when it was made: the highest effective tip first, the earlier

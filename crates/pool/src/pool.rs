@@ -74,8 +74,29 @@ struct Sender {
 }
 
 impl Sender {
-    fn count_ready(&self) -> usize {
-        (self.nonce..).zip(self.entries.keys()).take_while(|(expected, nonce)| expected == *nonce).count()
+    /// How many from `next` on have none missing before them.
+    fn count_from(&self, next: u64) -> usize {
+        (next..).zip(self.entries.range(next..)).take_while(|(expected, (nonce, _))| expected == *nonce).count()
+    }
+}
+
+/// What a transaction is worth to the pool; the least goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Worth {
+    /// None is missing before it: what cannot be included costs its sender nothing, whatever it offers.
+    ready: bool,
+    tip: u128,
+    arrival: Reverse<u64>,
+    hash: B256,
+}
+
+impl Worth {
+    /// Less than all that are ready.
+    const LEAST_READY: Self = Self { ready: true, tip: 0, arrival: Reverse(u64::MAX), hash: B256::ZERO };
+
+    fn of(entry: &Entry) -> Self {
+        let (tip, hash) = (entry.transaction.max_tip(), entry.transaction.hash);
+        Self { ready: entry.ready, tip, arrival: Reverse(entry.arrival), hash }
     }
 }
 
@@ -83,10 +104,12 @@ impl Sender {
 struct Waiting {
     senders: HashMap<Address, Sender>,
     by_hash: HashMap<B256, Arc<PoolTransaction>>,
-    /// All by tip cap, later arrivals first among equals: the first is the first to go.
-    by_tip: BTreeSet<(u128, Reverse<u64>, B256)>,
+    /// All in the order in which they give way: those behind a gap first, then by tip cap, later arrivals first among equals.
+    by_worth: BTreeSet<Worth>,
     bytes: usize,
     ready: usize,
+    /// Bytes of those behind a gap.
+    queued_bytes: usize,
     arrivals: u64,
     /// Those of this node's own users, and since when they wait or were last given out as [`Pool::overdue`].
     local: HashMap<B256, Instant>,
@@ -250,16 +273,16 @@ impl Pool {
         results
     }
 
-    /// Refuses what is here already, and anything that does not offer more than the worst of a full pool, replacements and fillers of
-    /// gaps included: so a flood costs no recoveries.
+    /// Refuses what is here already, and anything that does not offer more than the worst ready one of a full pool, replacements and
+    /// fillers of gaps included: so a flood costs no recoveries.
     fn glance(&self, hash: &B256, tip: u128) -> Result<(), Refusal> {
         let (config, waiting) = (&self.shared.config, self.shared.waiting.lock());
         if waiting.by_hash.contains_key(hash) {
             return Err(Refusal::AlreadyKnown);
         }
         let is_full = waiting.by_hash.len() >= config.max_transactions || waiting.bytes >= config.max_bytes;
-        match waiting.by_tip.first() {
-            Some((least, ..)) if is_full && tip <= *least => Err(Refusal::Full { least: *least }),
+        match waiting.least_ready_tip() {
+            Some(least) if is_full && tip <= least => Err(Refusal::Full { least }),
             Some(_) | None => Ok(()),
         }
     }
@@ -413,8 +436,9 @@ impl Waiting {
                 return Err(Refusal::Underpriced { bump: config.replacement_bump });
             }
         } else {
-            self.make_room(config, &transaction)?;
+            self.make_slot(config, &transaction)?;
         }
+        self.make_room(config, &transaction, replaced.as_deref(), next)?;
         if let Some(old) = replaced {
             self.remove(address, nonce);
             self.remember(config.remembered_fates, old.hash, format!("replaced by {}", transaction.hash));
@@ -423,32 +447,65 @@ impl Waiting {
         Ok(self.place(Arc::new(transaction), next))
     }
 
-    /// Checks the limits for one more transaction and evicts a worse one where that makes room.
-    fn make_room(&mut self, config: &Config, new: &PoolTransaction) -> Result<(), Refusal> {
-        let last = self.senders.get(&new.sender).and_then(|s| s.entries.last_key_value());
-        let (count, last) = (self.senders.get(&new.sender).map_or(0, |s| s.entries.len()), last.map(|(n, _)| *n));
-        if count >= config.max_per_sender {
-            match last {
-                // It fills a gap: the furthest one gives way.
-                Some(last) if last > new.nonce => self.evict(new.sender, last, config.remembered_fates),
-                _ => return Err(Refusal::SenderLimit { count, limit: config.max_per_sender }),
+    /// The lowest tip among those that are ready.
+    fn least_ready_tip(&self) -> Option<u128> {
+        self.by_worth.range(Worth::LEAST_READY..).next().map(|worth| worth.tip)
+    }
+
+    /// Checks the limit of the sender's transactions; one that fills a gap takes the place of the furthest.
+    fn make_slot(&mut self, config: &Config, new: &PoolTransaction) -> Result<(), Refusal> {
+        let Some(sender) = self.senders.get(&new.sender) else { return Ok(()) };
+        let count = sender.entries.len();
+        if count < config.max_per_sender {
+            return Ok(());
+        }
+        match sender.entries.last_key_value() {
+            Some((last, _)) if *last > new.nonce => {
+                let last = *last;
+                self.evict(new.sender, last, config.remembered_fates);
+                Ok(())
+            }
+            _ => Err(Refusal::SenderLimit { count, limit: config.max_per_sender }),
+        }
+    }
+
+    /// Checks the pool's limits for one more transaction, or for a larger one in the place of `old`, and evicts worse ones where that
+    /// makes room. What waits behind a gap has a share of its own, and gives way to what is ready whatever it offers: it may never
+    /// have to pay.
+    fn make_room(
+        &mut self,
+        config: &Config,
+        new: &PoolTransaction,
+        old: Option<&PoolTransaction>,
+        next: u64,
+    ) -> Result<(), Refusal> {
+        let (more, bytes) = (usize::from(old.is_none()), new.size.saturating_sub(old.map_or(0, |old| old.size)));
+        let ready = self.senders.get(&new.sender).map_or(0, |sender| sender.count_from(next));
+        let is_ready = new.nonce <= next.saturating_add(ready as u64);
+        if !is_ready {
+            let (limit, most_bytes) = (config.max_queued(), config.max_queued_bytes());
+            while self.by_hash.len() - self.ready + more > limit || self.queued_bytes + bytes > most_bytes {
+                let worst = self.by_worth.first().copied().filter(|worst| !worst.ready && worst.tip < new.max_tip());
+                self.evict_for(config, new, worst).ok_or(Refusal::QueueFull { limit })?;
             }
         }
-        while self.by_hash.len() >= config.max_transactions || self.bytes + new.size > config.max_bytes {
-            let Some((least, _, hash)) = self.by_tip.first().copied() else { break };
-            let victim = self.by_hash.get(&hash).map(|t| t.sender);
-            let tail = victim.and_then(|sender| {
-                let (nonce, _) = self.senders.get(&sender)?.entries.last_key_value()?;
-                Some((sender, *nonce))
-            });
-            match tail {
-                Some((sender, nonce)) if new.max_tip() > least && sender != new.sender => {
-                    self.evict(sender, nonce, config.remembered_fates);
-                }
-                _ => return Err(Refusal::Full { least }),
-            }
+        while self.by_hash.len() + more > config.max_transactions || self.bytes + bytes > config.max_bytes {
+            let least = self.least_ready_tip().unwrap_or_default();
+            let worst = self.by_worth.first().copied();
+            let worst =
+                worst.filter(|worst| if is_ready { !worst.ready || worst.tip < new.max_tip() } else { !worst.ready });
+            self.evict_for(config, new, worst).ok_or(Refusal::Full { least })?;
         }
         Ok(())
+    }
+
+    /// Evicts the last of the sender whose transaction `worst` is; nothing if there is none, or it is the newcomer's own sender.
+    fn evict_for(&mut self, config: &Config, new: &PoolTransaction, worst: Option<Worth>) -> Option<()> {
+        let sender = self.by_hash.get(&worst?.hash).map(|t| t.sender).filter(|sender| *sender != new.sender)?;
+        let (last, _) = self.senders.get(&sender)?.entries.last_key_value()?;
+        let last = *last;
+        self.evict(sender, last, config.remembered_fates);
+        Some(())
     }
 
     fn evict(&mut self, sender: Address, nonce: u64, remembered: usize) {
@@ -459,35 +516,73 @@ impl Waiting {
 
     fn place(&mut self, transaction: Arc<PoolTransaction>, next: u64) -> Vec<B256> {
         self.arrivals += 1;
-        let arrival = self.arrivals;
+        let (address, nonce) = (transaction.sender, transaction.nonce);
+        let entry = Entry { transaction: Arc::clone(&transaction), arrival: self.arrivals, ready: false };
         self.bytes += transaction.size;
-        self.by_tip.insert((transaction.max_tip(), Reverse(arrival), transaction.hash));
-        self.by_hash.insert(transaction.hash, Arc::clone(&transaction));
-        let sender = self.senders.entry(transaction.sender).or_default();
+        self.queued_bytes += transaction.size;
+        self.by_worth.insert(Worth::of(&entry));
+        self.by_hash.insert(transaction.hash, transaction);
+        let sender = self.senders.entry(address).or_default();
         sender.nonce = next;
-        let before = sender.ready;
-        sender.entries.insert(transaction.nonce, Entry { transaction, arrival });
-        sender.ready = sender.count_ready();
-        self.ready = self.ready - before + sender.ready;
-        let fresh = sender.entries.values().take(sender.ready).skip(before.min(sender.ready));
-        fresh.map(|entry| entry.transaction.hash).collect()
+        sender.entries.insert(nonce, entry);
+        self.recount(address)
     }
 
     fn remove(&mut self, address: Address, nonce: u64) -> Option<Arc<PoolTransaction>> {
+        let transaction = self.take(address, nonce)?;
+        self.recount(address);
+        Some(transaction)
+    }
+
+    /// Takes a transaction out; [`Self::recount`] must follow.
+    fn take(&mut self, address: Address, nonce: u64) -> Option<Arc<PoolTransaction>> {
         let sender = self.senders.get_mut(&address)?;
         let entry = sender.entries.remove(&nonce)?;
-        let before = sender.ready;
-        sender.ready = sender.count_ready();
-        self.ready = self.ready - before + sender.ready;
+        if entry.ready {
+            sender.ready -= 1;
+            self.ready -= 1;
+        } else {
+            self.queued_bytes -= entry.transaction.size;
+        }
         if sender.entries.is_empty() {
             self.senders.remove(&address);
         }
+        self.by_worth.remove(&Worth::of(&entry));
         let transaction = entry.transaction;
         self.bytes -= transaction.size;
-        self.by_tip.remove(&(transaction.max_tip(), Reverse(entry.arrival), transaction.hash));
         self.by_hash.remove(&transaction.hash);
         self.local.remove(&transaction.hash);
         Some(transaction)
+    }
+
+    /// Finds out anew which of a sender's transactions have none missing before them; gives those of which that is new, in order.
+    fn recount(&mut self, address: Address) -> Vec<B256> {
+        let Some(sender) = self.senders.get_mut(&address) else { return Vec::new() };
+        let mut expected = Some(sender.nonce);
+        let mut fresh = Vec::new();
+        for (nonce, entry) in &mut sender.entries {
+            let ready = expected == Some(*nonce);
+            if ready {
+                expected = nonce.checked_add(1);
+            }
+            if ready == entry.ready {
+                continue;
+            }
+            self.by_worth.remove(&Worth::of(entry));
+            entry.ready = ready;
+            self.by_worth.insert(Worth::of(entry));
+            if ready {
+                fresh.push(entry.transaction.hash);
+                sender.ready += 1;
+                self.ready += 1;
+                self.queued_bytes -= entry.transaction.size;
+            } else {
+                sender.ready -= 1;
+                self.ready -= 1;
+                self.queued_bytes += entry.transaction.size;
+            }
+        }
+        fresh
     }
 
     /// The sender's next nonce is `next`: what is below leaves.
@@ -495,16 +590,14 @@ impl Waiting {
         let Some(sender) = self.senders.get_mut(&address) else { return };
         sender.nonce = sender.nonce.max(next);
         let gone: Vec<u64> = sender.entries.range(..sender.nonce).map(|(nonce, _)| *nonce).collect();
-        let before = sender.ready;
-        sender.ready = sender.count_ready();
-        self.ready = self.ready - before + sender.ready;
         for nonce in gone {
-            if let Some(transaction) = self.remove(address, nonce)
+            if let Some(transaction) = self.take(address, nonce)
                 && !is_included(&transaction.hash)
             {
                 self.remember(remembered, transaction.hash, format!("nonce {nonce} was used by another transaction"));
             }
         }
+        self.recount(address);
     }
 
     fn remember(&mut self, limit: usize, hash: B256, why: String) {

@@ -4,9 +4,12 @@
 //! in it would protect nothing that the secret itself does not, and would fail when clocks differ.
 
 use crate::{
+    context::Array,
     envelope::{Body as Parsed, Json, Request as Call, json, parse, parse_element, write_answer},
     error::{RpcError, code},
+    io::Stream,
     params::Params,
+    server::refuse,
     types::{NodeInfo, Peers},
 };
 use alloy::primitives::keccak256;
@@ -18,15 +21,27 @@ use axum::{
     routing::post,
 };
 use http::{HeaderMap, Request, StatusCode, header};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::value::RawValue;
-use std::{io, sync::Arc};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
 
 /// Largest request, bytes: nothing here is long.
 const MAX_REQUEST_BYTES: usize = 65_536;
 /// Requests in one batch.
 const MAX_BATCH: usize = 16;
+/// Open connections. One more is answered 503 and closed.
+const MAX_CONNECTIONS: usize = 16;
+/// Time in which headers, and then the body, must arrive, and for which a caller may take nothing of its answer; also how long an
+/// idle connection is kept.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the operator may ask of the node and do to it.
 pub trait Admin: Send + Sync + 'static {
@@ -44,19 +59,60 @@ pub trait Admin: Send + Sync + 'static {
 }
 
 /// Serves `admin_*` until `stop`, to callers with `Authorization: Bearer <token>`.
-///
-/// # Errors
-/// If the listener fails.
-pub async fn serve_admin<A: Admin>(
-    listener: TcpListener,
-    token: &str,
-    admin: Arc<A>,
-    stop: CancellationToken,
-) -> io::Result<()> {
+pub async fn serve_admin<A: Admin>(listener: TcpListener, token: &str, admin: Arc<A>, stop: CancellationToken) {
     // Hashes are compared: how long that takes says nothing of the token.
     let state = Shared { token: keccak256(token), admin };
     let router = Router::new().route("/", post(answer::<A>)).with_state(Arc::new(state));
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let refusals = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let tracker = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let socket = match accepted {
+            Ok((socket, _)) => socket,
+            Err(error) => {
+                tracing::warn!(%error, "a connection of the operator could not be accepted");
+                sleep(Duration::from_millis(20)).await;
+                continue;
+            }
+        };
+        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            let (router, stop) = (router.clone(), stop.clone());
+            tracker.spawn(async move {
+                connection(socket, router, stop).await;
+                drop(place);
+            });
+        } else if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
+            tracker.spawn(async move {
+                let _ = timeout(Duration::from_secs(1), refuse(socket, MAX_CONNECTIONS)).await;
+                drop(place);
+            });
+        }
+    }
+    tracker.close();
+    // The answer to `admin_stop` itself may be on its way.
+    let _ = timeout(PATIENCE, tracker.wait()).await;
+}
+
+async fn connection(socket: TcpStream, router: Router, stop: CancellationToken) {
+    let service = service_fn(|request: Request<hyper::body::Incoming>| router.clone().oneshot(request.map(Body::new)));
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    let io = TokioIo::new(Stream::new(socket, PATIENCE));
+    let mut connection = std::pin::pin!(builder.serve_connection(io, service));
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::trace!(%error, "a connection of the operator ended badly");
+    }
 }
 
 struct Shared<A> {
@@ -95,24 +151,12 @@ impl<A: Admin> Shared<A> {
         }
     }
 
-    fn add(&self, out: &mut Vec<u8>, element: &RawValue) {
+    fn add(&self, answers: &mut Array, element: &RawValue) {
         match parse_element(element) {
             Ok(request) if request.id.is_none() => drop(self.call(&request)),
-            Ok(request) => {
-                separate(out);
-                write_answer(out, request.id, &self.call(&request));
-            }
-            Err(malformed) => {
-                separate(out);
-                write_answer(out, malformed.id, &Err(malformed.error));
-            }
+            Ok(request) => answers.push(request.id, &self.call(&request)),
+            Err(malformed) => answers.push(malformed.id, &Err(malformed.error)),
         }
-    }
-}
-
-fn separate(out: &mut Vec<u8>) {
-    if out.len() > 1 {
-        out.push(b',');
     }
 }
 
@@ -122,8 +166,10 @@ async fn answer<A: Admin>(State(shared): State<Arc<Shared<A>>>, request: Request
         let text = "the operator's token is wanted: Authorization: Bearer <contents of admin.token>\n";
         return (StatusCode::UNAUTHORIZED, text).into_response();
     }
-    let Ok(body) = to_bytes(body, MAX_REQUEST_BYTES).await else {
-        return (StatusCode::PAYLOAD_TOO_LARGE, "request too large\n").into_response();
+    let body = match timeout(PATIENCE, to_bytes(body, MAX_REQUEST_BYTES)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return (StatusCode::PAYLOAD_TOO_LARGE, "request too large\n").into_response(),
+        Err(_) => return (StatusCode::REQUEST_TIMEOUT, "the request body did not arrive in time\n").into_response(),
     };
     let mut out = Vec::new();
     match parse(&body, MAX_BATCH) {
@@ -136,14 +182,15 @@ async fn answer<A: Admin>(State(shared): State<Arc<Shared<A>>>, request: Request
         }
         Ok(Parsed::One(Err(malformed))) => write_answer(&mut out, malformed.id, &Err(malformed.error)),
         Ok(Parsed::Batch(elements)) => {
-            out.push(b'[');
+            // Few and short: nothing here needs a limit of its own.
+            let mut answers = Array::new(usize::MAX);
             for element in elements {
-                shared.add(&mut out, element);
+                shared.add(&mut answers, element);
             }
-            if out.len() == 1 {
-                return StatusCode::NO_CONTENT.into_response();
+            match answers.finish() {
+                Some(answers) => out = answers,
+                None => return StatusCode::NO_CONTENT.into_response(),
             }
-            out.push(b']');
         }
         Err(error) => write_answer(&mut out, None, &Err(error)),
     }

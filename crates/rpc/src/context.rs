@@ -232,13 +232,13 @@ impl<B: Backend> Context<B> {
 }
 
 /// A JSON array of answers.
-struct Array {
+pub(crate) struct Array {
     out: Vec<u8>,
     limit: usize,
 }
 
 impl Array {
-    fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { out: vec![b'['], limit }
     }
 
@@ -246,14 +246,15 @@ impl Array {
         self.limit.saturating_sub(self.out.len())
     }
 
-    fn push(&mut self, id: Option<&RawValue>, result: &Result<Json, RpcError>) {
+    pub(crate) fn push(&mut self, id: Option<&RawValue>, result: &Result<Json, RpcError>) {
         if self.out.len() > 1 {
             self.out.push(b',');
         }
         write_answer(&mut self.out, id, result);
     }
 
-    fn finish(mut self) -> Option<Vec<u8>> {
+    /// The array; `None` if it is empty.
+    pub(crate) fn finish(mut self) -> Option<Vec<u8>> {
         if self.out.len() == 1 {
             return None;
         }

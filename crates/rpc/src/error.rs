@@ -112,6 +112,7 @@ impl From<ReadError> for RpcError {
     fn from(error: ReadError) -> Self {
         match &error {
             ReadError::Pruned { .. } => Self::new(code::PRUNED, error.to_string()),
+            ReadError::Timeout { .. } => Self::limit(error.to_string()),
             ReadError::Internal(cause) => Self::internal(cause),
         }
     }

@@ -30,6 +30,16 @@ pub enum ReadError {
         /// The oldest that is answered.
         oldest: u64,
     },
+    /// Rebuilding old state took too long.
+    #[error(
+        "query timeout: rebuilding the state of block {height} took longer than {millis} ms; ask for a newer block"
+    )]
+    Timeout {
+        /// What was asked for.
+        height: u64,
+        /// The time allowed.
+        millis: u128,
+    },
     /// The store or the executor failed: the node's fault, not the caller's.
     #[error("{0}")]
     Internal(String),

@@ -10,6 +10,7 @@
 use crate::{
     config::{Allow, Config},
     context::Context,
+    envelope::{Body as Parsed, parse, write_answer},
     feed, http as over_http,
     io::Stream,
     ports::Backend,
@@ -84,6 +85,20 @@ impl<B: Backend> Server<B> {
         let feeds = Arc::new(Semaphore::new(config.max_feeds));
         let context = Arc::new(Context::new(config, backend));
         Self { app: App { context, stop: CancellationToken::new(), feeds, tracker: TaskTracker::new() } }
+    }
+
+    /// Answers one body as a POST of it would be, without a socket; `None` where there is nothing to say.
+    pub async fn answer(&self, body: &[u8]) -> Option<Vec<u8>> {
+        let context = &self.app.context;
+        match parse(body, context.config.max_batch) {
+            Ok(Parsed::One(request)) => context.answer_one(request).await,
+            Ok(Parsed::Batch(elements)) => context.answer_batch(&elements).await,
+            Err(error) => {
+                let mut answer = Vec::new();
+                write_answer(&mut answer, None, &Err(error));
+                Some(answer)
+            }
+        }
     }
 
     /// Serves until `stop`, then gives open connections a moment to finish. It also ends if it can serve no
@@ -230,7 +245,7 @@ async fn connection<B: Backend>(socket: TcpStream, place: Place, router: Router,
 }
 
 /// Tells one caller too many so, and closes without losing the answer to a reset.
-async fn refuse(mut socket: TcpStream, limit: usize) -> io::Result<()> {
+pub(crate) async fn refuse(mut socket: TcpStream, limit: usize) -> io::Result<()> {
     let error = json!({
         "jsonrpc": "2.0",
         "id": null,

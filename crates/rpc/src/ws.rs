@@ -59,7 +59,10 @@ pub(crate) async fn upgrade<B: Backend>(
         // In a task of its own, so that the server's drain waits for it.
         let _ = tracker
             .spawn(async move {
+                let open = metrics::gauge!("baton_rpc_websockets");
+                open.increment(1.0);
                 Session::run(app, socket).await;
+                open.decrement(1.0);
                 drop(place);
             })
             .await;
@@ -314,7 +317,10 @@ async fn receive<T: Clone>(stream: &mut Option<broadcast::Receiver<T>>) -> Resul
 /// A subscriber that has missed something is not told half the story: it is dropped, and reads again after reconnecting.
 fn current<T>(received: Result<T, RecvError>) -> Result<T, End> {
     received.map_err(|error| match error {
-        RecvError::Lagged(count) => Some((close_code::POLICY, format!("slow consumer: {count} events behind").into())),
+        RecvError::Lagged(count) => {
+            metrics::counter!("baton_rpc_slow_consumers_total").increment(1);
+            Some((close_code::POLICY, format!("slow consumer: {count} events behind").into()))
+        }
         RecvError::Closed => Some((close_code::AWAY, "the node is stopping".into())),
     })
 }
@@ -337,6 +343,7 @@ async fn write(
             Ok(Ok(())) => {}
             Ok(Err(_)) => return,
             Err(_) => {
+                metrics::counter!("baton_rpc_slow_consumers_total").increment(1);
                 tracing::debug!("a WebSocket is dropped: slow consumer");
                 return;
             }

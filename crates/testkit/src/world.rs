@@ -74,6 +74,8 @@ pub struct WorldPlan {
     pub extra: Vec<String>,
     /// What the nodes log.
     pub log_filter: String,
+    /// Whether the nodes serve metrics.
+    pub metrics: bool,
 }
 
 impl Default for WorldPlan {
@@ -87,6 +89,7 @@ impl Default for WorldPlan {
             stakes: vec![40_000],
             extra: Vec::new(),
             log_filter: "warn,baton=info".into(),
+            metrics: false,
         }
     }
 }
@@ -118,6 +121,7 @@ impl World {
             stakes: plan.stakes.iter().map(|tokens| u128::from(*tokens) * 10u128.pow(18)).collect(),
             extra: plan.extra,
             log_filter: plan.log_filter,
+            metrics: plan.metrics,
             ..ClusterPlan::new(home.path())
         };
         let cluster = match Cluster::start(cluster, |line| tracing::info!("{line}")).await {

@@ -103,7 +103,7 @@ impl Engine {
             gas_left: config.call_gas_cap,
             timeout: config.call_timeout.as_millis(),
             deadline: Instant::now() + config.call_timeout,
-            roots: Roots::new(&view)?,
+            roots: Roots::new(&view, config.call_timeout)?,
             database: Some(CacheDB::new(view)),
             parent,
         };

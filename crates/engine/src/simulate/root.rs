@@ -2,7 +2,7 @@
 
 use crate::{
     changes::{Account, Storages as _, hash_slot},
-    error::StoreError,
+    error::{ReadError, StoreError},
     proof::trie_of,
     state::StateView,
     trie::{AccountLeaf, Rows, Trie},
@@ -12,7 +12,10 @@ use alloy::{
     rpc::types::state::StateOverride,
 };
 use revm::{database::AccountState, database::CacheDB, state::EvmState};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// The trie, and what has changed since it was last hashed.
 pub(crate) struct Roots {
@@ -28,8 +31,8 @@ struct Changed {
 }
 
 impl Roots {
-    pub(crate) fn new(view: &StateView) -> Result<Self, StoreError> {
-        Ok(Self { trie: trie_of(view)?, changed: BTreeMap::new() })
+    pub(crate) fn new(view: &StateView, limit: Duration) -> Result<Self, ReadError> {
+        Ok(Self { trie: trie_of(view, limit)?, changed: BTreeMap::new() })
     }
 
     /// Notes what a caller overrides.

@@ -2,8 +2,10 @@
 
 use crate::world::{Plain, STORE, block_on, config, signer, transfer};
 use alloy::primitives::{Address, B256, U256, keccak256};
+use alloy::rpc::types::simulate::SimBlock;
 use alloy_trie::{Nibbles, TrieAccount, proof::verify_proof};
-use baton_engine::{BlockRef, Config, Engine, ReadError};
+use baton_engine::{BlockRef, CallError, Config, Engine, ReadError, SimulateError, Simulated};
+use std::time::Duration;
 
 fn check_proof(engine: &Engine, at: BlockRef, root: B256, address: Address, slots: &[U256]) -> (U256, Vec<U256>) {
     let proof = engine.proof(at, address, slots).unwrap();
@@ -117,4 +119,33 @@ fn rows_longer_than_a_page_are_read_back_whole_and_pruned_whole() {
     assert_eq!(rows[3..], vec![rows[2]; 3], "as many rows go as come");
     let before = engine.state(BlockRef::Height(5)).unwrap();
     assert_eq!(before.nonce(signer(0).address()).unwrap(), 1_500);
+}
+
+#[test]
+fn old_states_are_rebuilt_within_a_time_and_simulated_on_within_a_depth() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = Config { history_blocks: None, ..config(dir.path(), 4) };
+    let engine = Engine::open(archive.clone()).unwrap();
+    let to = Address::repeat_byte(7);
+    let mut parent = engine.genesis_hash();
+    // The genesis is 1,025 blocks below the head in the end.
+    for height in 1..=1_025u64 {
+        let transactions = if height == 1 { vec![transfer(0, 0, to, 10)] } else { Vec::new() };
+        parent = block_on(&engine, parent, transactions).hash();
+        engine.finalize(parent).unwrap();
+    }
+    let what = Simulated { blocks: vec![SimBlock::default()], ..Simulated::default() };
+    let refused = engine.simulate(BlockRef::Height(0), &what);
+    assert!(matches!(refused, Err(SimulateError::Request(text)) if text.contains("too old")));
+    assert_eq!(engine.simulate(BlockRef::Height(1), &what).unwrap().len(), 1);
+    check_proof(&engine, BlockRef::Height(1), engine.state(BlockRef::Height(1)).unwrap().header().state_root, to, &[]);
+    drop(engine);
+
+    let hurried = Engine::open(Config { call_timeout: Duration::ZERO, ..archive }).unwrap();
+    let proof = hurried.proof(BlockRef::Height(1), to, &[]);
+    assert!(matches!(proof, Err(ReadError::Timeout { height: 1, millis: 0 })), "{proof:?}");
+    let simulated = hurried.simulate(BlockRef::Height(1), &what);
+    assert!(matches!(simulated, Err(SimulateError::Call(CallError::Read(ReadError::Timeout { .. })))));
+    // The newest state needs no rebuilding.
+    assert!(hurried.proof(BlockRef::Final, to, &[]).is_ok());
 }

@@ -77,7 +77,7 @@ pub(super) fn refusal(refusal: Refusal) -> SubmitError {
     let text = refusal.to_string();
     match refusal {
         Refusal::Type(_) | Refusal::Unprotected => SubmitError::Rejected(text),
-        Refusal::SenderLimit { .. } | Refusal::Full { .. } => SubmitError::Limit(text),
+        Refusal::SenderLimit { .. } | Refusal::Full { .. } | Refusal::QueueFull { .. } => SubmitError::Limit(text),
         Refusal::State(_) => SubmitError::Internal(text),
         Refusal::Decode(_)
         | Refusal::Sender

@@ -1,6 +1,7 @@
 //! JSON-RPC over the real engine and the real pool: a chain of one node that makes a block whenever a transaction waits.
 
 mod calls;
+mod fuzz;
 mod simulate;
 mod traces;
 mod transactions;
@@ -42,6 +43,7 @@ const START: u64 = 1_700_000_000;
 /// A running node of which only consensus and L1 are missing.
 struct World {
     ledger: Arc<Ledger>,
+    backend: Arc<Backend>,
     address: SocketAddr,
     http: reqwest::Client,
     _stop: DropGuard,
@@ -99,8 +101,8 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(Server::new(Config::default(), backend).serve(listener, stop.clone()));
-        Self { ledger, address, http: reqwest::Client::new(), _stop: stop.drop_guard(), _directory: directory }
+        tokio::spawn(Server::new(Config::default(), Arc::clone(&backend)).serve(listener, stop.clone()));
+        Self { ledger, backend, address, http: reqwest::Client::new(), _stop: stop.drop_guard(), _directory: directory }
     }
 
     /// Makes the next block.

@@ -233,6 +233,43 @@ fn a_full_pool_lets_the_worst_paid_go_for_a_better_one_only() {
 }
 
 #[test]
+fn what_waits_behind_a_gap_cannot_keep_out_what_can_be_included() {
+    let world = world(|config| {
+        config.max_transactions = 4;
+        config.queued_share = 2.try_into().unwrap();
+    });
+    // Offers nobody has to keep, as high as one likes.
+    world.send(0, transfer(7, 900)).unwrap();
+    world.send(0, transfer(8, 900)).unwrap();
+    assert_eq!(world.send(1, transfer(9, 900)), Err(Refusal::QueueFull { limit: 2 }), "half is their share");
+    world.send(1, transfer(9, 901)).unwrap();
+    assert_eq!(world.pool.counts().queued, 2, "the better offer took the place of a worse one");
+    for nonce in 0..4 {
+        world.send(2, transfer(nonce, 1 + u128::from(nonce))).unwrap();
+    }
+    assert_eq!(world.order(), vec![(2, 0), (2, 1), (2, 2), (2, 3)]);
+    // And none of them takes a place back.
+    assert_eq!(world.send(3, transfer(5, 900)), Err(Refusal::Full { least: 1 }));
+    assert_eq!(world.pool.counts(), Counts { ready: 4, queued: 0, bytes: world.pool.counts().bytes });
+}
+
+#[test]
+fn a_replacement_cannot_grow_beyond_the_bytes_of_the_pool() {
+    let world = world(|config| config.max_bytes = 1_000);
+    world.send(0, transfer(0, 1)).unwrap();
+    let long = |bytes: usize| TxEip1559 {
+        input: vec![0; bytes].into(),
+        gas_limit: 100_000,
+        max_fee_per_gas: 9_000,
+        ..transfer(0, 900)
+    };
+    assert_eq!(world.send(0, long(1_000)), Err(Refusal::Full { least: 1 }));
+    world.send(0, long(700)).unwrap();
+    assert!(world.pool.counts().bytes <= 1_000);
+    assert_eq!(world.pool.counts().ready, 1);
+}
+
+#[test]
 fn local_transactions_survive_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let journal = directory.path().join("transactions");
@@ -263,10 +300,14 @@ proptest! {
             let waiting = world.pool.shared.waiting.lock();
             let entries: usize = waiting.senders.values().map(|s| s.entries.len()).sum();
             prop_assert_eq!(entries, waiting.by_hash.len());
-            prop_assert_eq!(entries, waiting.by_tip.len());
+            prop_assert_eq!(entries, waiting.by_worth.len());
             prop_assert!(entries <= 12);
-            prop_assert_eq!(waiting.ready, waiting.senders.values().map(Sender::count_ready).sum::<usize>());
+            prop_assert_eq!(waiting.ready, waiting.senders.values().map(|s| s.count_from(s.nonce)).sum::<usize>());
             prop_assert_eq!(waiting.bytes, waiting.by_hash.values().map(|t| t.size).sum::<usize>());
+            let all = || waiting.senders.values().flat_map(|s| s.entries.values().enumerate().map(|(i, e)| (i < s.ready, e)));
+            prop_assert!(all().all(|(ready, entry)| ready == entry.ready && waiting.by_worth.contains(&Worth::of(entry))));
+            let queued: usize = all().filter(|(ready, _)| !ready).map(|(_, entry)| entry.transaction.size).sum();
+            prop_assert_eq!(waiting.queued_bytes, queued);
             drop(waiting);
             let mut last: HashMap<usize, u64> = HashMap::new();
             for (sender, nonce) in world.order() {

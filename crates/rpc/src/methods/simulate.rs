@@ -4,7 +4,7 @@ use super::{Methods, Reply};
 use crate::{
     context::Context,
     convert::{self, RpcBlock},
-    error::{RpcError, code},
+    error::RpcError,
     params::At,
     ports::{Backend, Outcome, SimulatedBlock, SimulatedCall, Simulation},
 };
@@ -13,8 +13,6 @@ use alloy::{
     rpc::types::simulate::{SimCallResult, SimulateError, SimulatePayload, SimulatedBlock as Answer},
 };
 
-/// Blocks that one request may name (geth's limit, and execution-apis').
-const MAX_BLOCKS: usize = 256;
 /// A call that failed other than by reverting (execution-apis).
 const VM_ERROR: i32 = -32015;
 
@@ -24,9 +22,6 @@ pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
         let At(at) = p.optional()?.unwrap_or_default();
         if payload.block_state_calls.is_empty() {
             return Err(RpcError::params("empty input"));
-        }
-        if payload.block_state_calls.len() > MAX_BLOCKS {
-            return Err(RpcError::new(code::CLIENT_LIMIT, "too many blocks"));
         }
         Reply::read(c, move |c, _| simulate(c, payload, at))
     });

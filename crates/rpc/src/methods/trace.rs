@@ -8,6 +8,7 @@ use crate::{
     ports::Backend,
 };
 use alloy::{
+    consensus::Transaction as _,
     primitives::B256,
     rpc::types::{
         TransactionRequest,
@@ -16,7 +17,9 @@ use alloy::{
                 GethDebugBuiltInTracerType, GethDebugTracingCallOptions, GethDebugTracingOptions, GethTrace,
                 TraceResult,
             },
-            parity::LocalizedTransactionTrace,
+            parity::{
+                Action, CallAction, CallType, CreateAction, CreationMethod, LocalizedTransactionTrace, TransactionTrace,
+            },
         },
     },
 };
@@ -93,7 +96,8 @@ fn not_found() -> RpcError {
     RpcError::new(code::SERVER, "transaction not found")
 }
 
-/// The calls of a block's transactions in one list, as `trace_*` tells them.
+/// The calls of a block's transactions in one list, as `trace_*` tells them. A deposit that could not start is told as the call
+/// that it would have been, with the reason.
 pub(super) fn flat<B: Backend>(
     context: &Context<B>,
     block: &RecoveredBlock,
@@ -101,10 +105,31 @@ pub(super) fn flat<B: Backend>(
 ) -> Result<Vec<LocalizedTransactionTrace>, RpcError> {
     let options = GethDebugTracingOptions::new_tracer(GethDebugBuiltInTracerType::FlatCallTracer);
     let mut calls = Vec::new();
-    for traced in context.backend.trace_block(block, only, &options)? {
-        if let TraceResult::Success { result: GethTrace::FlatCallTracer(frames), .. } = traced {
-            calls.extend(frames);
+    for (index, traced) in (only.unwrap_or_default()..).zip(context.backend.trace_block(block, only, &options)?) {
+        match traced {
+            TraceResult::Success { result: GethTrace::FlatCallTracer(frames), .. } => calls.extend(frames),
+            TraceResult::Success { .. } => {}
+            TraceResult::Error { error, .. } => calls.extend(unstarted(block, index, error)),
         }
     }
     Ok(calls)
+}
+
+fn unstarted(block: &RecoveredBlock, index: usize, error: String) -> Option<LocalizedTransactionTrace> {
+    let (transaction, from) = (block.transactions().get(index)?, *block.senders().get(index)?);
+    let (gas, value, input) = (transaction.gas_limit(), transaction.value(), transaction.input().clone());
+    let action = match transaction.to() {
+        Some(to) => Action::Call(CallAction { from, to, gas, value, input, call_type: CallType::Call }),
+        None => {
+            let creation_method = CreationMethod::Create;
+            Action::Create(CreateAction { from, gas, value, init: input, creation_method })
+        }
+    };
+    Some(LocalizedTransactionTrace {
+        trace: TransactionTrace { action, error: Some(error), result: None, subtraces: 0, trace_address: Vec::new() },
+        block_hash: Some(block.hash()),
+        block_number: Some(block.header().number),
+        transaction_hash: Some(transaction.tx_hash()),
+        transaction_position: Some(index as u64),
+    })
 }

@@ -117,24 +117,29 @@ fn matching<B: Backend>(
     }
     let matcher = filter.matcher();
     let most = context.config.max_logs;
-    let after = usize::try_from(filter.after.unwrap_or(0)).unwrap_or(usize::MAX);
+    let mut skipped = filter.after.unwrap_or(0);
     let count = filter.count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
-    let wanted = after.saturating_add(count);
     let mut found = Vec::new();
     for height in from..=to {
         if Instant::now() >= deadline {
             return Err(RpcError::limit(format!("query timeout: reached block {height}; ask for fewer blocks")));
         }
         let Some(block) = context.backend.block(Height::new(height))? else { break };
-        found.extend(trace::flat(context, &block, None)?.into_iter().filter(|frame| matcher.matches(&frame.trace)));
-        if found.len() >= wanted {
+        for frame in trace::flat(context, &block, None)?.into_iter().filter(|frame| matcher.matches(&frame.trace)) {
+            if skipped > 0 {
+                skipped -= 1;
+            } else if found.len() == count {
+                return Ok(found);
+            } else if found.len() == most {
+                let message = format!("query exceeds max results {most}: ask for fewer blocks, or use count");
+                return Err(RpcError::limit(message));
+            } else {
+                found.push(frame);
+            }
+        }
+        if found.len() == count {
             break;
         }
-        if found.len() > most {
-            return Err(RpcError::limit(format!(
-                "query exceeds max results {most}: ask for fewer blocks, or use count"
-            )));
-        }
     }
-    Ok(found.into_iter().skip(after).take(count).collect())
+    Ok(found)
 }

@@ -8,7 +8,10 @@ use baton_rpc::{
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::{net::SocketAddr, sync::Arc};
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -111,4 +114,34 @@ async fn the_public_listener_has_no_method_of_the_operator() {
     for method in METHODS {
         assert_eq!(world.error(method, json!([])).await.0, -32601, "{method}");
     }
+}
+
+#[tokio::test]
+async fn callers_that_only_hold_connections_are_refused_and_dropped() {
+    let (_, address, _stop) = start().await;
+    let mut held = Vec::new();
+    for _ in 0..16 {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        // A head that never ends.
+        socket.write_all(b"POST / HTTP/1.1\r\nhost: localhost\r\n").await.unwrap();
+        held.push(socket);
+    }
+    let mut refused = String::new();
+    TcpStream::connect(address).await.unwrap().read_to_string(&mut refused).await.unwrap();
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("too many connections: limit 16"), "{refused}");
+    // They are dropped when their time is over, and the operator gets through.
+    for mut socket in held {
+        let mut rest = Vec::new();
+        let _ = socket.read_to_end(&mut rest).await;
+    }
+    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "admin_peers" });
+    assert_eq!(post(address, Some(TOKEN), request).await.status(), 200);
+    // Nor does a body that never comes hold one.
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    let head =
+        format!("POST / HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: 9\r\n\r\n{{");
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    slow.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
 }

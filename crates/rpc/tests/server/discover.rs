@@ -106,9 +106,6 @@ async fn a_simulation_has_the_form_and_the_codes_of_execution_apis() {
     assert_eq!(world.result("eth_simulateV1", full).await[0]["transactions"][0]["type"], "0x7e");
     let (code, message) = world.error("eth_simulateV1", json!([{ "blockStateCalls": [] }])).await;
     assert_eq!((code, message.as_str()), (-32602, "empty input"));
-    let many: Vec<Value> = (0..257).map(|_| json!({})).collect();
-    let (code, message) = world.error("eth_simulateV1", json!([{ "blockStateCalls": many }])).await;
-    assert_eq!((code, message.as_str()), (-38026, "too many blocks"));
     let call = json!([{ "blockStateCalls": [{ "calls": [{}] }] }]);
     assert_eq!(world.error("eth_simulateV1", call).await.0, -38010);
 }

@@ -7,6 +7,7 @@ mod discover;
 mod explorer;
 mod feed;
 mod http;
+mod json;
 mod limits;
 mod subscriptions;
 mod torture;

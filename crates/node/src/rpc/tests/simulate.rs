@@ -118,6 +118,7 @@ async fn every_rule_has_its_code() {
     for (payload, code, text) in [
         (numbers("0x9a", "0x90"), -38020, "block numbers must be in order: 144 <= 154"),
         (json!({ "blockStateCalls": [{ "blockOverrides": { "number": "0x101" } }] }), -38026, "too many blocks"),
+        (json!({ "blockStateCalls": vec![json!({}); 257] }), -38026, "too many blocks"),
         (
             json!({ "blockStateCalls": [{ "blockOverrides": { "time": time } }] }),
             -38021,

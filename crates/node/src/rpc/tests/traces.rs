@@ -125,6 +125,12 @@ async fn what_cannot_be_traced_is_named_and_endless_recording_is_stopped() {
     let overrides = json!({ "stateOverrides": { NOBODY.to_string(): { "code": "0x5b5f56" } } });
     let (_, message) = world.error("debug_traceCall", json!([{ "to": NOBODY }, "latest", overrides])).await;
     assert!(message.contains("timeout"), "{message}");
+    // Calls that hand on a megabyte each, some hundred of them: PUSH0 PUSH0 PUSH3 2^20 PUSH0 PUSH0 PUSH1 0x99 GAS CALL POP, again.
+    let code = json!({ NOBODY.to_string(): { "code": "0x5b5f5f621000005f5f60995af1505f56" } });
+    let call = json!({ "to": NOBODY, "gas": format!("{:#x}", 2_300_000) });
+    let options = json!({ "tracer": "callTracer", "stateOverrides": code });
+    let (_, message) = world.error("debug_traceCall", json!([call, "latest", options])).await;
+    assert!(message.contains("holds more than 67108864 bytes"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,11 +163,24 @@ async fn flat_traces_of_ranges_and_calls_agree_with_those_of_blocks() {
     let some = world.result("trace_filter", json!([filter])).await;
     assert_eq!(some.as_array().unwrap().len(), 1, "{some}");
     assert_eq!(some[0]["action"]["to"], passer);
+    // Pages put together are the whole, whatever their length.
+    let mut paged = Vec::new();
+    for after in 0..all.as_array().unwrap().len() + 1 {
+        let page = json!({ "fromBlock": at, "toBlock": at, "after": after, "count": 1 });
+        paged.extend(world.result("trace_filter", json!([page])).await.as_array().unwrap().clone());
+    }
+    assert_eq!(json!(paged), all);
+    assert_eq!(world.result("trace_filter", json!([{ "fromBlock": at, "count": 0 }])).await, json!([]));
     let (code, message) = world.error("trace_filter", json!([{ "fromBlock": "0x9", "toBlock": "0x1" }])).await;
     assert_eq!(code, -32602, "{message}");
     let replayed = world.result("trace_replayBlockTransactions", json!([at, ["trace"]])).await;
     let frames: usize = replayed.as_array().unwrap().iter().map(|t| t["trace"].as_array().unwrap().len()).sum();
     assert_eq!(frames, block.as_array().unwrap().len());
+    // One a transaction: the deposit that could not start is told too.
+    assert_eq!(replayed.as_array().unwrap().len(), 5, "{replayed}");
+    let unstarted = &replayed[2]["trace"][0];
+    assert!(unstarted["error"].as_str().unwrap().contains("could not start"), "{replayed}");
+    assert_eq!((&unstarted["action"]["to"], &unstarted["action"]["value"]), (&json!(NOBODY), &json!("0x3e8")));
     let (code, message) = world.error("trace_replayBlockTransactions", json!([at, ["vmTrace"]])).await;
     assert!(code == -32602 && message.contains("debug_traceTransaction"), "{message}");
     let called = world.result("trace_call", json!([{ "to": predeploys::MESSAGE_PASSER }, ["trace"]])).await;
