@@ -48,7 +48,7 @@ contract ParametersTest is World {
 
     /// C40: every parameter has bounds. Where one follows from another parameter it is that of the devnet's others.
     function test_C40_every_parameter_is_bounded() public {
-        assertEq(abi.encode(_values()).length, 35 * 32, "as many as are checked here");
+        assertEq(abi.encode(_values()).length, 36 * 32, "as many as are checked here");
         _bounds(0, 1, 4294967295, 1); // l2ChainId
         _bounds(1, 5000000, 2000000000, 1); // gasLimit
         _bounds(2, 131072, 8388608, 1); // blockBytes
