@@ -115,6 +115,8 @@ contract Parameters is IParameters, AccessManaged {
         _within("idleBlockTimeMs", v.l2.idleBlockTimeMs, v.l2.blockTimeMs, v.l2.leaderTimeoutMs / 2);
         _within("stallTime", v.posting.stallTime, 10, 7 days);
         _within("unpostedLimit", v.l2.unpostedLimit, 2, v.posting.stallTime - 1);
+        // Never free, or it could not rise; 10 gwei make a plain deposit cost 0.001 ether.
+        _within("minDepositPrice", v.l2.minDepositPrice, 1, 10 gwei);
         _within("batchMaxAgeMs", v.posting.batchMaxAgeMs, 100, v.l2.unpostedLimit * 1_000);
         _within("batchMaxBytes", v.posting.batchMaxBytes, 1_000, 8_388_608);
         _within("signWaitMs", v.posting.signWaitMs, 1, 60_000);

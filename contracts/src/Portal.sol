@@ -4,11 +4,16 @@ pragma solidity 0.8.37;
 import {IParameters} from "./interfaces/IParameters.sol";
 import {IPortal} from "./interfaces/IPortal.sol";
 import {IRevenueShare} from "./interfaces/IRevenueShare.sol";
+import {GasPrice} from "./libraries/GasPrice.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 /// @title Portal
 /// @notice The bridge between L1 and L2 and custody of L2's ether. Interface and rules: IPortal.
-/// @dev Balance = L2 supply + deposits not executed + withdrawals not paid + fees not swept; ether forced in by self-destruct comes on top.
+/// @dev Balance = L2 supply + deposits not executed + withdrawals not paid + fees not swept + proceeds of deposits' gas not paid on; ether
+/// forced in by self-destruct comes on top.
 contract Portal is IPortal {
+    using SafeCast for uint256;
+
     // -- Constants and immutables
 
     /// @notice Added to the address of a contract that deposits (as in OP): no contract can speak for the same address on L2.
@@ -19,6 +24,8 @@ contract Portal is IPortal {
     uint256 public constant MAX_DATA = 120_000;
     /// @notice Gas of a plain ether deposit.
     uint64 public constant RECEIVE_GAS = 100_000;
+    /// @notice A plain ether deposit pays at most one part in this many for its gas.
+    uint256 public constant RECEIVE_PART = 100;
     /// @notice Depth of the L2 message tree.
     uint256 public constant DEPTH = 32;
     /// @dev Gas a withdrawal keeps for itself around its call: cold account, value, the storage write and the event after it.
@@ -30,6 +37,8 @@ contract Portal is IPortal {
     IRevenueShare public immutable revenue;
     /// @notice Half the L2 gas limit: what the deposits of one L1 block may use.
     uint64 public immutable blockGas;
+    /// @notice The least price of deposits' gas (wei per gas).
+    uint64 public immutable minDepositPrice;
     /// @notice L1 blocks from the acceptance of a batch to withdrawals against it.
     uint64 public immutable settlementDelay;
     /// @dev Contracts that a withdrawal must not call.
@@ -39,6 +48,18 @@ contract Portal is IPortal {
 
     // -- Storage
 
+    /// @dev One slot: everything that a deposit changes but its stamp, and the number of roots, which a batch reads with the deposits.
+    struct Meter {
+        uint48 deposits;
+        // The last L1 block with deposits, the gas that they use and what it costs (wei per gas).
+        uint40 lastBlock;
+        uint32 usedGas;
+        uint48 price;
+        uint32 roots;
+        // Paid for gas and not yet paid on, in gwei: fees are whole gwei.
+        uint56 proceeds;
+    }
+
     /// @dev A message root.
     struct Root {
         bytes32 root;
@@ -46,13 +67,7 @@ contract Portal is IPortal {
         uint64 openBlock;
     }
 
-    /// @inheritdoc IPortal
-    uint64 public depositCount;
-    /// @dev L1 block of the last deposit, and the gas its deposits use.
-    uint64 private _lastBlock;
-    uint64 private _usedGas;
-    /// @inheritdoc IPortal
-    uint64 public rootCount;
+    Meter private _meter;
     /// @dev Block (64 bits) and time (64 bits) of two deposits a slot, the even one low.
     mapping(uint256 pair => uint256) private _stamps;
     mapping(uint64 rootId => Root) private _roots;
@@ -66,6 +81,7 @@ contract Portal is IPortal {
     constructor(IParameters parameters, address batchInbox, IRevenueShare revenueShare, address[3] memory forbidden) {
         IParameters.Values memory v = parameters.values();
         (blockGas, settlementDelay) = (v.l2.gasLimit / 2, v.posting.settlementDelay);
+        minDepositPrice = v.l2.minDepositPrice;
         (inbox, revenue) = (batchInbox, revenueShare);
         (_staking, _pool, _token) = (forbidden[0], forbidden[1], forbidden[2]);
     }
@@ -79,13 +95,24 @@ contract Portal is IPortal {
 
     /// @inheritdoc IPortal
     receive() external payable {
-        _deposit(_sender(), _sender(), msg.value, RECEIVE_GAS, false, "");
+        // Nobody gave a maximum: a dear moment, or a deposit not worth its gas, is refused.
+        uint256 fee = _charge(RECEIVE_GAS, msg.value / RECEIVE_PART);
+        _deposit(_sender(), _sender(), msg.value - fee, RECEIVE_GAS, false, "", fee);
     }
 
     /// @inheritdoc IPortal
-    function deposit(address to, uint256 value, uint64 gas, bool creation, bytes calldata data) external payable returns (uint64 index) {
+    function deposit(address to, uint256 value, uint64 gas, bool creation, bytes calldata data, uint256 maxFee)
+        external
+        payable
+        returns (uint64 index)
+    {
         if (creation && to != address(0)) revert Portal_CreationWithReceiver(to);
-        return _deposit(_sender(), to, value, gas, creation, data);
+        if (data.length > MAX_DATA) revert Portal_DataTooLong(data.length, MAX_DATA);
+        // At least what the L2 charges before it runs anything, so that no deposit is void.
+        uint64 low = uint64(21_000 + 40 * data.length + (creation ? 32_000 + 2 * ((data.length + 31) / 32) : 0));
+        uint64 high = blockGas < MAX_TRANSACTION_GAS ? blockGas : MAX_TRANSACTION_GAS;
+        if (gas < low || gas > high) revert Portal_GasOutOfBounds(gas, low, high);
+        return _deposit(_sender(), to, value, gas, creation, data, _charge(gas, maxFee));
     }
 
     // -- Withdrawals
@@ -114,22 +141,30 @@ contract Portal is IPortal {
         return _execute(withdrawal, id);
     }
 
+    // -- Proceeds
+
+    /// @inheritdoc IPortal
+    function payProceeds() external returns (uint256 amount) {
+        amount = _takeProceeds();
+        if (amount > 0) revenue.receiveFees{value: amount}();
+    }
+
     // -- Inbox
 
     /// @inheritdoc IPortal
     function setRoot(uint64 batch, bytes32 root) external onlyInbox {
-        uint64 last = rootCount;
+        uint64 last = _meter.roots;
         if (root == _roots[last].root) return;
         uint64 openBlock = uint64(block.number) + settlementDelay;
         _roots[last + 1] = Root({root: root, batch: batch, openBlock: openBlock});
-        rootCount = last + 1;
+        ++_meter.roots;
         emit RootSet(last + 1, batch, root, openBlock);
     }
 
     /// @inheritdoc IPortal
     function payFees(uint256 fees) external onlyInbox {
         emit FeesPaid(fees);
-        revenue.receiveFees{value: fees}();
+        revenue.receiveFees{value: fees + _takeProceeds()}();
     }
 
     /// @inheritdoc IPortal
@@ -140,14 +175,19 @@ contract Portal is IPortal {
     // -- Views
 
     /// @inheritdoc IPortal
+    function depositCount() external view returns (uint64) {
+        return _meter.deposits;
+    }
+
+    /// @inheritdoc IPortal
     function depositAt(uint64 index) external view returns (uint64 l1Block, uint64 timestamp) {
-        if (index >= depositCount) revert Portal_UnknownDeposit(index);
+        if (index >= _meter.deposits) revert Portal_UnknownDeposit(index);
         return _stampOf(index);
     }
 
     /// @inheritdoc IPortal
     function isCountAt(uint64 count, uint64 l1Block) external view returns (bool exact, uint64 firstLeftOut) {
-        uint64 total = depositCount;
+        uint64 total = _meter.deposits;
         if (count > total) return (false, 0);
         if (count > 0) {
             (uint64 lastIncluded,) = _stampOf(count - 1);
@@ -161,7 +201,27 @@ contract Portal is IPortal {
 
     /// @inheritdoc IPortal
     function gasLeft() external view returns (uint64) {
-        return _lastBlock == block.number ? blockGas - _usedGas : blockGas;
+        return _meter.lastBlock == block.number ? blockGas - _meter.usedGas : blockGas;
+    }
+
+    /// @inheritdoc IPortal
+    function depositPrice() external view returns (uint256) {
+        return _price(_meter);
+    }
+
+    /// @inheritdoc IPortal
+    function depositFee(uint64 gas) external view returns (uint256) {
+        return _fee(gas, _price(_meter));
+    }
+
+    /// @inheritdoc IPortal
+    function proceeds() external view returns (uint256) {
+        return uint256(_meter.proceeds) * 1 gwei;
+    }
+
+    /// @inheritdoc IPortal
+    function rootCount() external view returns (uint64) {
+        return _meter.roots;
     }
 
     /// @inheritdoc IPortal
@@ -199,23 +259,51 @@ contract Portal is IPortal {
         return code.length == 23 && bytes3(code) == 0xef0100;
     }
 
-    function _deposit(address from, address to, uint256 value, uint64 gas, bool creation, bytes memory data)
+    /// @dev Counts a deposit and sells it its gas in this L1 block.
+    function _charge(uint64 gas, uint256 maxFee) private returns (uint256 fee) {
+        Meter memory m = _meter;
+        uint256 price = _price(m);
+        uint64 used = m.lastBlock == block.number ? m.usedGas : 0;
+        if (gas > blockGas - used) revert Portal_BlockFull(used, gas, blockGas);
+        fee = _fee(gas, price);
+        if (fee > maxFee) revert Portal_FeeAboveMaximum(fee, maxFee);
+        if (fee > msg.value) revert Portal_FeeNotSent(fee, msg.value);
+        // A block's gas is at most 10^9 and the price at most the ceiling (Parameters, GasPrice).
+        (m.lastBlock, m.usedGas, m.price) = (uint40(block.number), uint32(used + gas), uint48(price));
+        m.proceeds = (m.proceeds + fee / 1 gwei).toUint56();
+        ++m.deposits;
+        _meter = m;
+    }
+
+    /// @dev The deposit counted last; what it brings beyond the fee is minted.
+    function _deposit(address from, address to, uint256 value, uint64 gas, bool creation, bytes memory data, uint256 fee)
         private
         returns (uint64 index)
     {
-        if (data.length > MAX_DATA) revert Portal_DataTooLong(data.length, MAX_DATA);
-        // At least what the L2 charges before it runs anything, so that no deposit is void.
-        uint64 low = uint64(21_000 + 40 * data.length + (creation ? 32_000 + 2 * ((data.length + 31) / 32) : 0));
-        uint64 high = blockGas < MAX_TRANSACTION_GAS ? blockGas : MAX_TRANSACTION_GAS;
-        if (gas < low || gas > high) revert Portal_GasOutOfBounds(gas, low, high);
-        uint64 used = _lastBlock == block.number ? _usedGas : 0;
-        if (gas > blockGas - used) revert Portal_BlockFull(used, gas, blockGas);
-        (_lastBlock, _usedGas) = (uint64(block.number), used + gas);
-        index = depositCount++;
+        index = _meter.deposits - 1;
         uint256 stamp = block.number | (block.timestamp << 64);
         if (index & 1 == 0) _stamps[index >> 1] = stamp;
         else _stamps[index >> 1] |= stamp << 128;
-        emit Deposited(index, from, to, msg.value, value, gas, creation, data);
+        emit Deposited(index, from, to, msg.value - fee, value, gas, fee, creation, data);
+    }
+
+    /// @dev What gas costs in this block: fixed by its first deposit, or by the blocks before it.
+    function _price(Meter memory m) private view returns (uint256) {
+        if (m.lastBlock == block.number) return m.price;
+        return GasPrice.next(m.price, m.usedGas, blockGas / 2, block.number - m.lastBlock - 1, minDepositPrice);
+    }
+
+    /// @dev In whole gwei, rounded up.
+    function _fee(uint256 gas, uint256 price) private pure returns (uint256) {
+        return (gas * price + 1 gwei - 1) / 1 gwei * 1 gwei;
+    }
+
+    /// @dev What was paid for gas since the last time, to be sent on.
+    function _takeProceeds() private returns (uint256 amount) {
+        amount = uint256(_meter.proceeds) * 1 gwei;
+        if (amount == 0) return 0;
+        _meter.proceeds = 0;
+        emit ProceedsPaid(amount);
     }
 
     function _stampOf(uint64 index) private view returns (uint64 l1Block, uint64 timestamp) {

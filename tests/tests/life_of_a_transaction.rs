@@ -32,7 +32,10 @@ async fn a_transaction_is_final_then_posted_then_settled() -> Result<()> {
     let newcomer = Address::repeat_byte(0xd1);
     let portal = Portal::new(world.cluster.deployment.addresses.portal, world.l1_wallet(&world.users));
     let wei = parse_ether("2")?;
-    let deposit = portal.deposit(newcomer, wei, 100_000, false, Bytes::new()).value(wei).from(world.users[0].address());
+    // Room for the price of gas to double: what is left of it arrives too, with the sender.
+    let max_fee = portal.depositFee(100_000).call().await? * U256::from(2);
+    let deposit = portal.deposit(newcomer, wei, 100_000, false, Bytes::new(), max_fee);
+    let deposit = deposit.value(wei + max_fee).from(world.users[0].address());
     let receipt = deposit.send().await?.get_receipt().await?;
     ensure!(receipt.status(), "the deposit failed on L1");
     let ws = world.nodes()[0].plan.ws();

@@ -33,6 +33,8 @@ interface IParameters {
         uint64 leaderTimeoutMs;
         /// @dev Age of the oldest unposted final block past which voters accept only heartbeats and deposits.
         uint64 unpostedLimit;
+        /// @dev Least price of the gas of deposits (wei per gas); it rises from there with demand (Portal).
+        uint64 minDepositPrice;
     }
 
     /// @notice How batches reach L1.

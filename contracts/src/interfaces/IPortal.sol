@@ -35,9 +35,18 @@ interface IPortal {
     /// @param mint Wei added to `from` on L2.
     /// @param value Wei sent to `to` on L2.
     /// @param gas Gas of the L2 transaction.
+    /// @param fee Wei paid for it, beside `mint`; part of the proceeds.
     /// @param creation Whether it creates a contract (`to` is zero then).
     event Deposited(
-        uint64 indexed index, address indexed from, address indexed to, uint256 mint, uint256 value, uint64 gas, bool creation, bytes data
+        uint64 indexed index,
+        address indexed from,
+        address indexed to,
+        uint256 mint,
+        uint256 value,
+        uint64 gas,
+        uint256 fee,
+        bool creation,
+        bytes data
     );
     /// @notice A message root became known; withdrawals against it open at L1 block `openBlock`.
     event RootSet(uint64 indexed rootId, uint64 indexed batch, bytes32 root, uint64 openBlock);
@@ -45,6 +54,8 @@ interface IPortal {
     event Withdrawn(bytes32 indexed id, address indexed sender, address indexed target, uint256 nonce, uint256 value, bool success);
     /// @notice An epoch's fees went to the RevenueShare.
     event FeesPaid(uint256 fees);
+    /// @notice All that deposits had paid for gas until then went to the RevenueShare.
+    event ProceedsPaid(uint256 amount);
     /// @notice Ether was received to back the genesis allocation.
     event Funded(uint256 value);
 
@@ -54,6 +65,10 @@ interface IPortal {
     error Portal_GasOutOfBounds(uint64 gas, uint64 low, uint64 high);
     /// @notice The deposits of this L1 block use up the gas; try in the next block.
     error Portal_BlockFull(uint64 used, uint64 asked, uint64 cap);
+    /// @notice The gas costs more wei in this block than the depositor would pay; it gets cheaper by an eighth a block while few deposit.
+    error Portal_FeeAboveMaximum(uint256 fee, uint256 maximum);
+    /// @notice The wei sent along do not pay for the gas; send at least `fee`, and what is to arrive on top.
+    error Portal_FeeNotSent(uint256 fee, uint256 sent);
     /// @notice The data exceeds the limit.
     error Portal_DataTooLong(uint256 length, uint256 limit);
     /// @notice A creation must name no receiver.
@@ -73,15 +88,22 @@ interface IPortal {
     /// @notice No deposit has this index.
     error Portal_UnknownDeposit(uint64 index);
 
-    /// @notice Sends a transaction to L2, minting the ether sent along to the sender there. Works while every sequencer censors.
+    /// @notice Sends a transaction to L2, minting the ether sent along to the sender there, less what its gas costs (`depositFee`). Works while
+    /// every sequencer censors. Gas has one price in an L1 block; it rises by at most an eighth a block while deposits use more than half of
+    /// what is offered (`GasPrice`). To have `value` arrive whatever the price is by then, send `value + maxFee`: what the fee does not take
+    /// is minted too.
     /// @param to Receiver on L2 (zero if `creation`).
     /// @param value Wei for `to`; more than the sender owns on L2 makes the transaction fail there, the mint stays.
     /// @param gas Gas of the L2 transaction, at least 21,000 plus 40 a byte of data (32,000 more for a creation), at most half the L2 gas limit.
     /// @param creation Whether to create a contract with `data` as init code.
+    /// @param maxFee Most wei to pay for the gas; of the wei sent along at least the rest is minted.
     /// @return index The deposit's number.
-    function deposit(address to, uint256 value, uint64 gas, bool creation, bytes calldata data) external payable returns (uint64 index);
+    function deposit(address to, uint256 value, uint64 gas, bool creation, bytes calldata data, uint256 maxFee)
+        external
+        payable
+        returns (uint64 index);
 
-    /// @notice Deposits the ether sent along to the same (or aliased) account on L2.
+    /// @notice Deposits the ether sent along, less the fee, to the same (or aliased) account on L2. Refused if the fee is more than a hundredth.
     receive() external payable;
 
     /// @notice Proves a withdrawal against an open root and calls its target. A failed call leaves it retryable.
@@ -92,9 +114,14 @@ interface IPortal {
     /// @notice Calls the target of a proven withdrawal once more.
     function retry(Withdrawal calldata withdrawal) external returns (bool success);
 
+    /// @notice Sends what deposits have paid for gas to the RevenueShare, which shares it with the next epoch that closes. Every close with fees
+    /// does so too. Anyone.
+    /// @return amount Wei sent; none, if there is nothing.
+    function payProceeds() external returns (uint256 amount);
+
     /// @notice Notes the message root of an accepted batch, if it changed. Only the BatchInbox.
     function setRoot(uint64 batch, bytes32 root) external;
-    /// @notice Sends exactly `fees` to the RevenueShare. Only the BatchInbox.
+    /// @notice Sends exactly `fees`, and the proceeds of deposits' gas, to the RevenueShare. Only the BatchInbox.
     function payFees(uint256 fees) external;
     /// @notice Takes the ether that backs the genesis allocation. Only the BatchInbox.
     function fund() external payable;
@@ -109,6 +136,12 @@ interface IPortal {
     function isCountAt(uint64 count, uint64 l1Block) external view returns (bool exact, uint64 firstLeftOut);
     /// @notice Gas still on offer to deposits in this L1 block.
     function gasLeft() external view returns (uint64);
+    /// @notice Wei per gas in this L1 block: the same for all of its deposits.
+    function depositPrice() external view returns (uint256);
+    /// @notice Wei that `gas` costs in this L1 block: the price times the gas, rounded up to whole gwei. A block later it is at most an eighth more.
+    function depositFee(uint64 gas) external view returns (uint256);
+    /// @notice Wei that deposits have paid for gas and that are not yet paid on.
+    function proceeds() external view returns (uint256);
     /// @notice The newest root's number (0: none).
     function rootCount() external view returns (uint64);
     /// @notice A root, the first batch that has it, and the L1 block from which withdrawals against it are open.

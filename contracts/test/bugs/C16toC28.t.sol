@@ -258,21 +258,42 @@ contract BugsC16toC28 is Evidence {
         assertEq(uint8(portal.statusOf(portal.hashWithdrawal(w))), uint8(IPortal.WithdrawalStatus.Failed));
     }
 
-    /// One block can be filled, at the price of its gas on L2; the next block is open again, and nothing ever waits for another entry.
+    /// One block can be filled; the next block is open again, and nothing ever waits for another entry.
     function test_C27_a_full_block_of_deposits_delays_by_one_block_only() public {
-        vm.deal(address(this), 1 ether);
-        uint64 left = portal.gasLeft();
-        while (left > 0) {
-            uint64 gas = left > 15_000_000 ? 15_000_000 : left;
-            portal.deposit(address(1), 0, gas, false, "");
-            left -= gas;
-        }
+        _fill();
         vm.expectPartialRevert(IPortal.Portal_BlockFull.selector);
-        portal.deposit(address(1), 0, 21_000, false, "");
+        portal.deposit{value: 1 ether}(address(1), 0, 21_000, false, "", 1 ether);
         _advance(1);
-        uint64 index = portal.deposit(address(1), 0, 21_000, false, "");
+        uint64 index = portal.deposit{value: 1 ether}(address(1), 0, 21_000, false, "", 1 ether);
         (uint64 l1Block,) = portal.depositAt(index);
         assertEq(l1Block, vm.getBlockNumber());
+    }
+
+    /// Filling block after block costs an eighth more each time: half an hour of it (150 blocks) more than 10,000 ether, even from the floor.
+    function test_C27_whoever_fills_the_queue_pays_ever_more() public {
+        uint256 before = portal.depositPrice();
+        uint256 paid = _fill();
+        for (uint256 i = 1; i < 150; ++i) {
+            _advance(1);
+            uint256 now_ = _fill();
+            assertGe(now_ * 8, paid * 9 - 30 gwei, "an eighth more, but for rounding");
+            paid = now_;
+        }
+        assertGt(portal.proceeds(), 10_000 ether);
+        // And it is over as soon as it stops: the price falls by an eighth a block.
+        _advance(151);
+        assertEq(portal.depositPrice(), before);
+    }
+
+    /// @dev Buys all that this block has left, in two deposits; returns what it cost.
+    function _fill() private returns (uint256 cost) {
+        vm.deal(address(this), 1_000_000 ether);
+        cost = portal.proceeds();
+        for (uint64 left = portal.gasLeft(); left > 0; left = portal.gasLeft()) {
+            uint64 gas = left > 15_000_000 ? 15_000_000 : left;
+            portal.deposit{value: 100_000 ether}(address(1), 0, gas, false, "", 100_000 ether);
+        }
+        cost = portal.proceeds() - cost;
     }
 
     function test_C28_nobody_knows_or_chooses_the_leaders_of_a_snapshot_when_it_is_taken() public {

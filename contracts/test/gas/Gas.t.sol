@@ -276,9 +276,9 @@ contract GasTest is Evidence {
         ids[0] = id;
         vm.deal(address(this), 2 * SUPPLY);
         inbox.start{value: SUPPLY}(_genesis(), ids);
-        portal.deposit{value: 1}(address(1), 1, 100_000, false, "");
+        portal.deposit{value: 1 ether}(address(1), 1, 100_000, false, "", 1 ether);
         vm.snapshotGasLastCall("portal", "deposit, first");
-        portal.deposit{value: 1}(address(1), 1, 100_000, false, "");
+        portal.deposit{value: 1 ether}(address(1), 1, 100_000, false, "", 1 ether);
         vm.snapshotGasLastCall("portal", "deposit, again");
         uint32[] memory led = new uint32[](1);
         led[0] = 240;

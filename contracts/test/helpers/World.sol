@@ -66,7 +66,8 @@ abstract contract World is Test {
             blockTimeMs: 50,
             idleBlockTimeMs: 150,
             leaderTimeoutMs: 300,
-            unpostedLimit: 30
+            unpostedLimit: 30,
+            minDepositPrice: 1_000_000
         });
         v.posting = IParameters.Posting({
             batchMaxAgeMs: 4_000,

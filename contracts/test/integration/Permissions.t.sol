@@ -232,8 +232,8 @@ contract PermissionsTest is World {
         _prepare(10);
         _post(15, "");
         _serve();
-        vm.deal(address(this), 1);
-        portal.deposit{value: 1}(address(1), 1, 100_000, false, "");
+        vm.deal(address(this), 100 gwei);
+        portal.deposit{value: 100 gwei}(address(1), 1, 100_000, false, "", 100 gwei);
         skip(241);
         assertEq(staking.finishExit(exitId), 20e18);
         vm.prank(guardian);

@@ -21,9 +21,9 @@ contract MoneyInvariants is World {
         excludeSelector(FuzzSelector({addr: address(handler), selectors: excluded}));
     }
 
-    /// No action is a name only: in a sequence of 4,800 calls, each time the same, each comes to its end in at least one call of a hundred.
+    /// No action is a name only: in a sequence of 5,000 calls, each time the same, each comes to its end in at least one call of a hundred.
     function test_every_action_succeeds() public {
-        bytes4[24] memory actions = _actions();
+        bytes4[25] memory actions = _actions();
         for (uint256 i = 0; i < 200 * actions.length; ++i) {
             bytes32 random = keccak256(abi.encode("actions", i));
             bytes memory words =
@@ -39,7 +39,7 @@ contract MoneyInvariants is World {
         }
     }
 
-    function _actions() private pure returns (bytes4[24] memory) {
+    function _actions() private pure returns (bytes4[25] memory) {
         return [
             MoneyHandler.delegate.selector,
             MoneyHandler.requestExit.selector,
@@ -61,6 +61,7 @@ contract MoneyInvariants is World {
             MoneyHandler.compound.selector,
             MoneyHandler.jailAndReturn.selector,
             MoneyHandler.deposit.selector,
+            MoneyHandler.payProceeds.selector,
             MoneyHandler.withdraw.selector,
             MoneyHandler.claim.selector,
             MoneyHandler.claimOwner.selector,
@@ -321,8 +322,14 @@ contract MoneyInvariants is World {
     // -- Bridge
 
     function invariant_the_portals_ether_is_what_came_in_less_what_went_out() public view {
-        uint256 held = 1_000_000 ether + handler.deposited() - handler.withdrawn() - handler.feesPaid();
+        uint256 held = 1_000_000 ether + handler.deposited() - handler.withdrawn() - handler.feesPaid() + portal.proceeds();
         assertEq(address(portal).balance, held);
+    }
+
+    /// P6: every wei paid for the gas of deposits is with the portal or was received by the RevenueShare, beside the fees.
+    function invariant_proceeds_are_owed_or_paid() public view {
+        assertEq(portal.proceeds() + handler.proceedsPaid(), handler.sold());
+        assertEq(revenue.totals().received, handler.feesPaid() + handler.proceedsPaid());
     }
 
     function invariant_deposits_are_counted_exactly() public view {

@@ -29,6 +29,10 @@ contract MoneyHandler is World {
     uint256 public deposited;
     uint256 public withdrawn;
     uint256 public feesPaid;
+    /// Wei paid for the gas of deposits, and what of it should have gone to the RevenueShare.
+    uint256 public sold;
+    uint256 public proceedsPaid;
+    uint256 internal priceOfBlock;
     /// Wei that claims, owners' claims and the treasury should have been paid so far, and token wei: what the views had said before each.
     uint256 public claimsPaid;
     uint256 public treasuryPaid;
@@ -248,6 +252,7 @@ contract MoneyHandler is World {
             signed[i] = uint64((seed >> (i * 16 + 8)) % 6);
         }
         if (fees > 0) {
+            proceedsPaid += portal.proceeds();
             vm.prank(address(inbox));
             portal.payFees(fees);
             feesPaid += fees;
@@ -323,14 +328,28 @@ contract MoneyHandler is World {
         ++successes[msg.sig];
     }
 
+    /// @dev Mostly heavy ones, so that the price moves both ways.
     function deposit(uint256 value, uint256 gas) external counted {
         value = bound(value, 0, 10 ether);
-        gas = bound(gas, 21_000, 1_000_000);
+        gas = bound(gas, 21_000, 16_777_216);
         if (portal.gasLeft() < gas) _advance(1);
-        vm.deal(address(this), value);
-        portal.deposit{value: value}(address(1), value, uint64(gas), false, "");
+        uint256 price = portal.depositPrice();
+        assertGe(price, 1_000_000);
+        if (portal.gasLeft() < 30_000_000) assertEq(price, priceOfBlock, "one price a block");
+        priceOfBlock = price;
+        uint256 fee = portal.depositFee(uint64(gas));
+        assertGe(fee, gas * price);
+        vm.deal(address(this), value + fee);
+        portal.deposit{value: value + fee}(address(1), value, uint64(gas), false, "", fee);
         deposited += value;
+        sold += fee;
         ++deposits;
+        ++successes[msg.sig];
+    }
+
+    function payProceeds() external counted {
+        proceedsPaid += portal.proceeds();
+        if (portal.payProceeds() == 0) return;
         ++successes[msg.sig];
     }
 

@@ -82,7 +82,7 @@ contract BatchInboxTest is World {
         vm.expectPartialRevert(IBatchInbox.BatchInbox_UnknownOrigin.selector);
         inbox.start(genesis, ids);
         vm.deal(address(this), 1 ether);
-        portal.deposit{value: 1}(address(1), 0, 100_000, false, "");
+        portal.deposit{value: 1 ether}(address(1), 0, 100_000, false, "", 1 ether);
         _advance(1);
         genesis = _genesis();
         genesis.supply = 0;
@@ -256,7 +256,7 @@ contract BatchInboxTest is World {
 
     function test_leaving_out_or_inventing_a_deposit_reverts() public {
         vm.deal(address(this), 10 ether);
-        portal.deposit{value: 1 ether}(address(7), 0, 100_000, false, "");
+        portal.deposit{value: 1 ether}(address(7), 0, 100_000, false, "", 1 ether);
         _advance(3);
         _prepare(10);
         assertEq(next.deposits, 1);
@@ -273,7 +273,7 @@ contract BatchInboxTest is World {
     function test_a_deposit_left_out_beyond_the_lag_reverts() public {
         vm.deal(address(this), 10 ether);
         uint64 oldOrigin = uint64(vm.getBlockNumber()) - 1;
-        portal.deposit{value: 1 ether}(address(7), 0, 100_000, false, "");
+        portal.deposit{value: 1 ether}(address(7), 0, 100_000, false, "", 1 ether);
         uint64 at = uint64(vm.getBlockTimestamp());
         _advance(80);
         _prepare(10);

@@ -48,7 +48,7 @@ contract ParametersTest is World {
 
     /// C40: every parameter has bounds. Where one follows from another parameter it is that of the devnet's others.
     function test_C40_every_parameter_is_bounded() public {
-        assertEq(abi.encode(_values()).length, 35 * 32, "as many as are checked here");
+        assertEq(abi.encode(_values()).length, 36 * 32, "as many as are checked here");
         _bounds(0, 1, 4294967295, 1); // l2ChainId
         _bounds(1, 5000000, 2000000000, 1); // gasLimit
         _bounds(2, 131072, 8388608, 1); // blockBytes
@@ -61,29 +61,30 @@ contract ParametersTest is World {
         _bounds(9, 50, 150, 1); // idleBlockTimeMs
         _bounds(10, 300, 60000, 1); // leaderTimeoutMs
         _bounds(11, 4, 59, 1); // unpostedLimit
-        _bounds(12, 100, 30000, 1); // batchMaxAgeMs
-        _bounds(13, 1000, 8388608, 1); // batchMaxBytes
-        _bounds(14, 1, 60000, 1); // signWaitMs
-        _bounds(15, 1, 1000, 1); // postGrace
-        _bounds(16, 2, 50400, 1); // settlementDelay
-        _bounds(17, 31, 112, 1); // stallTime
-        _bounds(18, 1, 67, 1); // recoveryWindow
-        _bounds(19, 1, 57, 1); // snapshotInterval
-        _bounds(20, 2, 8000, 1); // readinessWindow
-        _bounds(21, 1, 64, 1); // maxMembers
-        _bounds(22, 239, 20480, 1); // unbonding
-        _bounds(23, 113, 210, 1); // certificateLife
-        _bounds(24, 5000000000000000000000, 100000000000000000000000, 1000000000000000); // minStake
-        _bounds(25, 20000000000000000000000, 400000000000000000000000, 1000000000000000); // maxStake
-        _bounds(26, 0, 1000, 1); // treasuryBps
-        _bounds(27, 0, 10000, 1); // producersBps
-        _bounds(28, 0, 1000000000000, 1); // tipCap
-        _bounds(29, 0, 100000000000000000000, 1); // repayCap
-        _bounds(30, 0, 200000000000000000000, 1); // emission
-        _bounds(31, 100, 1000, 1); // firstBps
-        _bounds(32, 500, 5000, 1); // repeatedBps
-        _bounds(33, 100, 1000, 1); // bountyBps
-        _bounds(34, 1, 2592000, 1); // jailTime
+        _bounds(12, 1, 10 gwei, 1); // minDepositPrice
+        _bounds(13, 100, 30000, 1); // batchMaxAgeMs
+        _bounds(14, 1000, 8388608, 1); // batchMaxBytes
+        _bounds(15, 1, 60000, 1); // signWaitMs
+        _bounds(16, 1, 1000, 1); // postGrace
+        _bounds(17, 2, 50400, 1); // settlementDelay
+        _bounds(18, 31, 112, 1); // stallTime
+        _bounds(19, 1, 67, 1); // recoveryWindow
+        _bounds(20, 1, 57, 1); // snapshotInterval
+        _bounds(21, 2, 8000, 1); // readinessWindow
+        _bounds(22, 1, 64, 1); // maxMembers
+        _bounds(23, 239, 20480, 1); // unbonding
+        _bounds(24, 113, 210, 1); // certificateLife
+        _bounds(25, 5000000000000000000000, 100000000000000000000000, 1000000000000000); // minStake
+        _bounds(26, 20000000000000000000000, 400000000000000000000000, 1000000000000000); // maxStake
+        _bounds(27, 0, 1000, 1); // treasuryBps
+        _bounds(28, 0, 10000, 1); // producersBps
+        _bounds(29, 0, 1000000000000, 1); // tipCap
+        _bounds(30, 0, 100000000000000000000, 1); // repayCap
+        _bounds(31, 0, 200000000000000000000, 1); // emission
+        _bounds(32, 100, 1000, 1); // firstBps
+        _bounds(33, 500, 5000, 1); // repeatedBps
+        _bounds(34, 100, 1000, 1); // bountyBps
+        _bounds(35, 1, 2592000, 1); // jailTime
     }
 
     /// H1: a sequencer of the least self-stake and the most delegations loses more by an offence than its owner's own report pays.

@@ -70,20 +70,28 @@ contract PortalTest is World {
 
     // -- deposits
 
+    /// @dev What 100,000 gas cost while nobody else deposits.
+    uint256 private constant FEE = 100 gwei;
+
+    function _buy(uint64 gas) private returns (uint64 index) {
+        return portal.deposit{value: 100 ether}(address(7), 0, gas, false, "", 100 ether);
+    }
+
     function test_deposits_count_from_zero_and_carry_everything() public {
         address plain = makeAddr("plain");
         vm.deal(plain, 10 ether);
         vm.expectEmit(address(portal));
-        emit IPortal.Deposited(0, plain, address(7), 2 ether, 1 ether, 100_000, false, "call");
+        emit IPortal.Deposited(0, plain, address(7), 2 ether - FEE, 1 ether, 100_000, FEE, false, "call");
         vm.prank(plain, plain);
-        assertEq(portal.deposit{value: 2 ether}(address(7), 1 ether, 100_000, false, "call"), 0);
+        assertEq(portal.deposit{value: 2 ether}(address(7), 1 ether, 100_000, false, "call", FEE), 0);
         vm.expectEmit(address(portal));
-        emit IPortal.Deposited(1, plain, plain, 3 ether, 3 ether, 100_000, false, "");
+        emit IPortal.Deposited(1, plain, plain, 3 ether - FEE, 3 ether - FEE, 100_000, FEE, false, "");
         vm.prank(plain, plain);
         (bool success,) = address(portal).call{value: 3 ether}("");
         assertTrue(success);
         assertEq(portal.depositCount(), 2);
         assertEq(address(portal).balance, SUPPLY + 5 ether);
+        assertEq(portal.proceeds(), 2 * FEE);
         (uint64 l1Block, uint64 timestamp) = portal.depositAt(1);
         assertEq(l1Block, vm.getBlockNumber());
         assertEq(timestamp, vm.getBlockTimestamp());
@@ -94,47 +102,49 @@ contract PortalTest is World {
     function test_contracts_are_aliased_and_delegated_accounts_are_not() public {
         address aliased = address(uint160(address(this)) + uint160(0x1111000000000000000000000000000000001111));
         vm.expectEmit(address(portal));
-        emit IPortal.Deposited(0, aliased, address(7), 0, 0, 21_000, false, "");
-        portal.deposit(address(7), 0, 21_000, false, "");
+        emit IPortal.Deposited(0, aliased, address(7), 0, 0, 21_000, 21 gwei, false, "");
+        portal.deposit{value: 21 gwei}(address(7), 0, 21_000, false, "", 21 gwei);
         address delegated = makeAddr("delegated");
         vm.etch(delegated, bytes.concat(hex"ef0100", bytes20(address(target))));
+        vm.deal(delegated, 1 ether);
         vm.expectEmit(address(portal));
-        emit IPortal.Deposited(1, delegated, address(7), 0, 0, 21_000, false, "");
+        emit IPortal.Deposited(1, delegated, address(7), 0, 0, 21_000, 21 gwei, false, "");
         vm.prank(delegated, delegated);
-        portal.deposit(address(7), 0, 21_000, false, "");
+        portal.deposit{value: 21 gwei}(address(7), 0, 21_000, false, "", 21 gwei);
     }
 
     function test_gas_has_a_floor_by_data_and_a_ceiling() public {
         vm.expectRevert(abi.encodeWithSelector(IPortal.Portal_GasOutOfBounds.selector, 20_999, 21_000, 16_777_216));
-        portal.deposit(address(7), 0, 20_999, false, "");
+        portal.deposit(address(7), 0, 20_999, false, "", 0);
         vm.expectRevert(abi.encodeWithSelector(IPortal.Portal_GasOutOfBounds.selector, 21_159, 21_160, 16_777_216));
-        portal.deposit(address(7), 0, 21_159, false, "four");
+        portal.deposit(address(7), 0, 21_159, false, "four", 0);
         vm.expectRevert(abi.encodeWithSelector(IPortal.Portal_GasOutOfBounds.selector, 1, 53_162, 16_777_216));
-        portal.deposit(address(0), 0, 1, true, "four");
+        portal.deposit(address(0), 0, 1, true, "four", 0);
         vm.expectRevert(abi.encodeWithSelector(IPortal.Portal_GasOutOfBounds.selector, 16_777_217, 21_000, 16_777_216));
-        portal.deposit(address(7), 0, 16_777_217, false, "");
+        portal.deposit(address(7), 0, 16_777_217, false, "", 0);
         vm.expectRevert(abi.encodeWithSelector(IPortal.Portal_DataTooLong.selector, 120_001, 120_000));
-        portal.deposit(address(7), 0, 10_000_000, false, new bytes(120_001));
+        portal.deposit(address(7), 0, 10_000_000, false, new bytes(120_001), 0);
         vm.expectRevert(abi.encodeWithSelector(IPortal.Portal_CreationWithReceiver.selector, address(7)));
-        portal.deposit(address(7), 0, 100_000, true, "");
+        portal.deposit(address(7), 0, 100_000, true, "", 0);
     }
 
     /// C27: spam fills an L1 block, not the next one.
     function test_the_deposits_of_a_block_fit_half_an_l2_block() public {
-        portal.deposit(address(7), 0, 16_000_000, false, "");
-        portal.deposit(address(7), 0, 13_999_999, false, "");
+        vm.deal(address(this), 1_000 ether);
+        _buy(16_000_000);
+        _buy(13_999_999);
         assertEq(portal.gasLeft(), 1);
         vm.expectRevert(abi.encodeWithSelector(IPortal.Portal_BlockFull.selector, 29_999_999, 21_000, 30_000_000));
-        portal.deposit(address(7), 0, 21_000, false, "");
+        _buy(21_000);
         _advance(1);
         assertEq(portal.gasLeft(), 30_000_000);
-        portal.deposit(address(7), 0, 16_000_000, false, "");
+        _buy(16_000_000);
     }
 
     function testFuzz_counts_at_a_block_are_exact(uint256 seed) public {
         uint256 firstBlock = vm.getBlockNumber();
         for (uint256 i = 0; i < 12; ++i) {
-            portal.deposit(address(7), 0, 21_000, false, "");
+            portal.deposit{value: 1 ether}(address(7), 0, 21_000, false, "", 1 ether);
             _advance(uint256(keccak256(abi.encode(seed, i))) % 3);
         }
         for (uint256 at = firstBlock - 1; at <= vm.getBlockNumber(); ++at) {

@@ -20,6 +20,7 @@ pub struct ChainParameters {
     pub idle_block_time_ms: u64,
     pub leader_timeout_ms: u64,
     pub unposted_limit: u64,
+    pub min_deposit_price: u64,
     pub batch_max_age_ms: u64,
     pub batch_max_bytes: u64,
     pub sign_wait_ms: u64,
@@ -88,7 +89,7 @@ macro_rules! convert {
 }
 
 convert! {
-    l2 Rules { l2_chain_id l2ChainId, gas_limit gasLimit, block_bytes blockBytes, epoch_blocks epochBlocks, term_views termViews, origin_depth originDepth, max_origin_lag maxOriginLag, l1_block_time l1BlockTime, block_time_ms blockTimeMs, idle_block_time_ms idleBlockTimeMs, leader_timeout_ms leaderTimeoutMs, unposted_limit unpostedLimit }
+    l2 Rules { l2_chain_id l2ChainId, gas_limit gasLimit, block_bytes blockBytes, epoch_blocks epochBlocks, term_views termViews, origin_depth originDepth, max_origin_lag maxOriginLag, l1_block_time l1BlockTime, block_time_ms blockTimeMs, idle_block_time_ms idleBlockTimeMs, leader_timeout_ms leaderTimeoutMs, unposted_limit unpostedLimit, min_deposit_price minDepositPrice }
     posting Posting { batch_max_age_ms batchMaxAgeMs, batch_max_bytes batchMaxBytes, sign_wait_ms signWaitMs, post_grace postGrace, settlement_delay settlementDelay, stall_time stallTime, recovery_window recoveryWindow }
     stakes Stakes { snapshot_interval snapshotInterval, readiness_window readinessWindow, max_members maxMembers, unbonding unbonding, certificate_life certificateLife, min_stake minStake, max_stake maxStake }
     money Money { treasury_bps treasuryBps, producers_bps producersBps, tip_cap tipCap, repay_cap repayCap, emission emission }

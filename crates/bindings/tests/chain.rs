@@ -48,10 +48,12 @@ async fn a_founded_chain_posts_closes_and_pays() {
     assert_eq!(genesis.total_stake(), U256::from(staking.totalStake().call().await.unwrap()));
 
     let portal = Portal::new(addresses.portal, provider);
-    let deposit = portal.deposit(Address::repeat_byte(7), U256::from(5), 100_000, false, Default::default());
-    let receipt =
-        deposit.value(U256::from(10)).from(chain.owners[0]).send().await.unwrap().get_receipt().await.unwrap();
+    let fee = portal.depositFee(100_000).call().await.unwrap();
+    let deposit = portal.deposit(Address::repeat_byte(7), U256::from(5), 100_000, false, Default::default(), fee);
+    let sent = deposit.value(U256::from(10) + fee).from(chain.owners[0]).send().await.unwrap();
+    let receipt = sent.get_receipt().await.unwrap();
     let event = receipt.decoded_log::<Portal::Deposited>().unwrap();
+    assert_eq!((event.fee, portal.proceeds().call().await.unwrap()), (fee, fee));
     let deposited = event.data.deposit(receipt.block_hash.unwrap());
     assert_eq!((deposited.index, deposited.mint, deposited.value), (0, 10, U256::from(5)));
     assert_eq!(deposited.from, chain.owners[0]);
@@ -64,7 +66,8 @@ async fn a_founded_chain_posts_closes_and_pays() {
 
     let revenue = RevenueShare::new(addresses.revenue, provider);
     let totals = revenue.totals().call().await.unwrap();
-    assert_eq!(totals.received, fees.to::<u128>());
+    assert_eq!(totals.received, (fees + fee).to::<u128>(), "the epoch's fees and what the deposit paid for its gas");
+    assert_eq!(portal.proceeds().call().await.unwrap(), U256::ZERO);
     assert_eq!(totals.received, totals.debtsPaid + totals.treasury + totals.income + totals.carry);
     assert!(totals.debtsPaid > 0, "the posters' debts come first");
     let due = revenue.claimableOwner(1).call().await.unwrap();

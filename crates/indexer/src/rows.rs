@@ -133,7 +133,7 @@ tables! {
     DUTY_MISSES = duty_misses by l1_block { l1_block Int, log_index Int, batch Int, sequencer Int, poster Bytes }
     DEPOSITS = deposits by l1_block {
         l1_block Int, log_index Int, deposit Int, sender Bytes, recipient Bytes, mint Numeric, value Numeric, gas Int,
-        data Bytes, l2_transaction Bytes,
+        data Bytes, l2_transaction Bytes, fee Numeric,
     }
     MESSAGE_ROOTS = message_roots by l1_block {
         l1_block Int, log_index Int, root_id Int, batch Int, root Bytes, open_block Int,

@@ -6,7 +6,7 @@ use alloy::{
     providers::{ProviderBuilder, ext::AnvilApi as _},
     rpc::types::anvil::ReorgOptions,
 };
-use baton_bindings::contracts::{IProfiles, Profiles, RevenueShare, SequencerPool, Staking};
+use baton_bindings::contracts::{IProfiles, Portal, Profiles, RevenueShare, SequencerPool, Staking};
 use baton_indexer::{CHANNEL, Config, IndexerError, verify::verify};
 use baton_testkit::{
     chains::{Pair, PlannedBlock, STAKE},
@@ -102,6 +102,9 @@ async fn every_row_equals_the_chain_over_epochs_with_delegators_and_claims() {
     world.pair.delegate(delegator, 1, 5_000).await.unwrap();
     world.pair.l1.take_snapshot().await.unwrap();
     let deposit = world.pair.deposit().await.unwrap();
+    // What it paid for its gas is carried to the first close.
+    let portal = Portal::new(world.pair.l1.deployment.addresses.portal, &world.pair.l1.provider);
+    portal.payProceeds().from(delegator).send().await.unwrap().get_receipt().await.unwrap();
     world.pair.l1.mine(3).await.unwrap();
     let origin = world.pair.origin().await.unwrap();
     world.pair.l2.push(&PlannedBlock { origin, deposits: vec![deposit.clone()], ..PlannedBlock::default() });
@@ -111,6 +114,9 @@ async fn every_row_equals_the_chain_over_epochs_with_delegators_and_claims() {
     world.equal().await;
     assert_eq!(world.value::<String>("SELECT finality FROM baton.blocks WHERE number = 100").await, "posted");
     assert_eq!(world.value::<i64>("SELECT l2_block FROM baton.deposits WHERE deposit = 0").await, 1);
+    assert_eq!(world.value::<String>("SELECT fee::text FROM baton.deposits WHERE deposit = 0").await, "100000000000");
+    let waiting = "SELECT amount::text FROM baton.deposit_proceeds WHERE epoch IS NULL";
+    assert_eq!(world.value::<String>(waiting).await, "100000000000");
 
     // Two epochs close; shares change and income is claimed between them.
     world.pair.grow(300).await.unwrap();
@@ -131,6 +137,7 @@ async fn every_row_equals_the_chain_over_epochs_with_delegators_and_claims() {
     world.pair.grow(800).await.unwrap();
     world.pair.post(479, 3_000_000_000_000_011).await.unwrap();
     world.caught_up().await;
+    assert_eq!(world.value::<i64>("SELECT epoch FROM baton.deposit_proceeds").await, 0, "shared at the first close");
     let report = world.equal().await;
     assert!(report.rows["chain.incomes"] == 8 && report.rows["chain.exits"] == 1, "{:?}", report.rows);
     assert!(report.rows["chain.terms"] > 24, "{:?}", report.rows);

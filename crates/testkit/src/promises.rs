@@ -6,7 +6,7 @@ use alloy::{
     primitives::{B256, U256},
     providers::Provider,
 };
-use baton_bindings::contracts::{BatonToken, RevenueShare, SequencerPool, Staking};
+use baton_bindings::contracts::{BatonToken, Portal, RevenueShare, SequencerPool, Staking};
 use baton_cli::chain;
 use baton_primitives::{Epoch, Snapshot, Term};
 use eyre::{Result, ensure, eyre};
@@ -182,11 +182,38 @@ pub async fn conservation(world: &World) -> Result<()> {
     let owed = U256::from(t.received) - paid;
     ensure!(held == owed, "P6: RevenueShare holds {held} wei, received {} and told of {paid} paid", t.received);
     let fees: U256 = world.batches_up_to(number).await?.iter().map(|b| b.core.fees).sum();
-    ensure!(fees == U256::from(t.received), "P6: batches swept {fees} wei, RevenueShare received {}", t.received);
+    let proceeds = bridge(world, number, fees).await?;
+    ensure!(
+        fees + proceeds == U256::from(t.received),
+        "P6: batches swept {fees} wei and deposits' gas brought {proceeds}, RevenueShare received {}",
+        t.received
+    );
     let staked = staking.totalStake().block(at).call().await? + staking.totalUnbonding().block(at).call().await?;
     let tokens = token.balanceOf(a.staking).block(at).call().await?;
     ensure!(tokens == staked, "P6: Staking holds {tokens} token wei, its books say {staked}");
     Ok(())
+}
+
+/// P6 for the Portal: it holds what came in less what went out, and owes what deposits paid for gas and has not been paid on. Returns the
+/// proceeds paid on.
+async fn bridge(world: &World, number: u64, fees: U256) -> Result<U256> {
+    let l1 = world.l1();
+    let portal = Portal::new(world.cluster.deployment.addresses.portal, &l1);
+    let at = BlockId::number(number);
+    let deposits = portal.Deposited_filter().from_block(0).to_block(number).query().await?;
+    let (minted, sold) = deposits.iter().fold((U256::ZERO, U256::ZERO), |(m, s), (e, _)| (m + e.mint, s + e.fee));
+    let withdrawn = portal.Withdrawn_filter().from_block(0).to_block(number).query().await?;
+    let withdrawn: U256 = withdrawn.iter().filter(|(e, _)| e.success).map(|(e, _)| e.value).sum();
+    let paid_on = portal.ProceedsPaid_filter().from_block(0).to_block(number).query().await?;
+    let paid_on: U256 = paid_on.iter().map(|(e, _)| e.amount).sum();
+    let owed = portal.proceeds().block(at).call().await?;
+    ensure!(owed + paid_on == sold, "P6: deposits paid {sold} wei for gas, {paid_on} were paid on and {owed} are owed");
+    let funded = portal.Funded_filter().from_block(0).to_block(number).query().await?;
+    let funded: U256 = funded.iter().map(|(e, _)| e.value).sum();
+    let held = l1.get_balance(*portal.address()).block_id(at).await?;
+    let expected = funded + minted + owed - withdrawn - fees;
+    ensure!(held == expected, "P6: the Portal holds {held} wei, by what came in and went out {expected}");
+    Ok(paid_on)
 }
 
 /// Wei that RevenueShare told of paying, up to a block. (Its own count of what was claimed is what its balance lacks: no witness.)

@@ -14,7 +14,7 @@ use alloy::{
     rpc::types::TransactionRequest,
     signers::local::PrivateKeySigner,
 };
-use baton_bindings::{ChainParameters, Deployment, Powers};
+use baton_bindings::{ChainParameters, Deployment, Powers, contracts::Portal};
 use baton_node::OperatorKeys;
 use baton_primitives::SequencerId;
 use eyre::{Result, WrapErr, ensure};
@@ -212,13 +212,17 @@ impl Cluster {
         plan.l1 = self.plan.l1_for_nodes.clone().unwrap_or_else(|| vec![self.anvil.ws_url(), self.anvil.url()]);
     }
 
-    /// Deposits `ether` from each account's L1 balance to the same account on L2, through the Portal.
+    /// Deposits `wei` from each account's L1 balance to the same account on L2, through the Portal. A little more arrives: what is sent for
+    /// the gas leaves room for a rise of its price.
     ///
     /// # Errors
     /// If L1 refuses.
     pub async fn deposit(&self, accounts: &[PrivateKeySigner], wei: U256) -> Result<()> {
         let provider = founding::wallet(&self.anvil.url(), accounts);
         let portal = self.deployment.addresses.portal;
+        let contract = Portal::new(portal, &provider);
+        let gas = contract.RECEIVE_GAS().call().await?;
+        let wei = wei + contract.depositFee(gas).call().await? * U256::from(2);
         let sent = try_join_all(accounts.iter().map(|account| {
             // An estimate is made beside deposits of the same block; the first of a block costs twice as much.
             let request = TransactionRequest::default()

@@ -14,7 +14,10 @@ use alloy::{
     providers::Provider,
     rlp::Encodable,
 };
-use baton_bindings::contracts::{BatchInbox, BatonToken, ISequencerPool, Portal, RevenueShare, SequencerPool, Staking};
+use baton_bindings::{
+    contracts::{BatchInbox, BatonToken, ISequencerPool, Portal, RevenueShare, SequencerPool, Staking},
+    explain,
+};
 use baton_node::OperatorKeys;
 use baton_primitives::{Generation, SequencerId, readiness_message};
 use clap::{Args, Subcommand};
@@ -186,6 +189,9 @@ pub struct Deposit {
     /// Call data on L2.
     #[arg(long, default_value = "0x")]
     data: Bytes,
+    /// Most ether to pay for the gas, sent beside the amount; what is not needed arrives with your deposit. Twice the price of now if not given.
+    #[arg(long, value_parser = amount)]
+    max_fee: Option<u128>,
     #[command(flatten)]
     format: Format,
 }
@@ -410,7 +416,16 @@ async fn deposit(v: &Deposit) -> Result<Done> {
     let to = v.to.unwrap_or(s.account);
     let portal = Portal::new(s.deployment.addresses.portal, &s.provider);
     let value = U256::from(v.amount);
-    let call = portal.deposit(to, value, v.gas, false, v.data.clone()).value(value);
+    let fee = portal.depositFee(v.gas).call().await.map_err(|e| eyre!("deposit: {}", explain(&e)))?;
+    let max_fee = v.max_fee.map_or(fee * U256::from(2), U256::from);
+    ensure!(
+        max_fee >= fee,
+        "deposit: {} gas cost {} ether now, more than --max-fee {}; allow more, or wait: while few deposit the price falls by an eighth each L1 block",
+        v.gas,
+        ether(fee),
+        ether(max_fee)
+    );
+    let call = portal.deposit(to, value, v.gas, false, v.data.clone(), max_fee).value(value + max_fee);
     // The first deposit of a block costs more than the next, and an estimate may have seen another's before it.
     let gas = call.estimate_gas().await.map(|gas| gas + FIRST_DEPOSIT_GAS);
     let sent = match gas {
@@ -419,5 +434,6 @@ async fn deposit(v: &Deposit) -> Result<Done> {
     };
     let receipt = mined("deposit", sent).await?;
     let event = receipt.decoded_log::<Portal::Deposited>().ok_or_else(|| eyre!("deposit: no event in the receipt"))?;
-    Ok(Done::new(format!("deposit {} of {} ether for {to}", event.index, ether(value)), &receipt))
+    let line = format!("deposit {} of {} ether for {to}, gas for {} ether", event.index, ether(value), ether(event.fee));
+    Ok(Done::new(line, &receipt))
 }

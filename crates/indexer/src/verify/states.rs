@@ -62,6 +62,14 @@ pub(super) async fn compare(
     let deposits = caller.call(addresses.portal, Portal::depositCountCall {}).await?;
     let row = sqlx::query("SELECT count(*)::text AS n FROM chain.deposits").fetch_one(&mut *connection).await?;
     report.state(|| "deposits".into(), &text(&row, "n")?, &deposits.to_string());
+    let proceeds = caller.call(addresses.portal, Portal::proceedsCall {}).await?;
+    let row = sqlx::query(
+        "SELECT ((SELECT coalesce(sum(fee), 0) FROM chain.deposits)
+                 - (SELECT coalesce(sum(amount), 0) FROM chain.portal_payments WHERE kind = 'proceeds_paid'))::text AS owed",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    report.state(|| "proceeds of deposits' gas".into(), &text(&row, "owed")?, &proceeds.to_string());
     batches(&caller, addresses.inbox, connection, report).await
 }
 
@@ -146,9 +154,12 @@ async fn books(
     report: &mut Report,
 ) -> Result<(), IndexerError> {
     let row = sqlx::query(
-        "SELECT coalesce(sum(fees), 0)::text AS received, coalesce(max(debts_paid), 0)::text AS debts_paid,
+        "SELECT (coalesce(sum(fees), 0)
+                 + (SELECT coalesce(sum(amount), 0) FROM chain.portal_payments WHERE kind = 'proceeds_paid'))::text AS received,
+                coalesce(max(debts_paid), 0)::text AS debts_paid,
                 coalesce(sum(treasury), 0)::text AS treasury, coalesce(sum(producers + attesters), 0)::text AS income,
-                coalesce((SELECT carry FROM chain.epoch_closings ORDER BY epoch DESC LIMIT 1), 0)::text AS carry,
+                (coalesce((SELECT carry FROM chain.epoch_closings ORDER BY epoch DESC LIMIT 1), 0)
+                 + (SELECT coalesce(sum(amount), 0) FROM baton.deposit_proceeds WHERE epoch IS NULL))::text AS carry,
                 (SELECT coalesce(sum(amount), 0)::text FROM chain.debts) AS debts
          FROM chain.epoch_closings",
     )

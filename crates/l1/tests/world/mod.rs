@@ -98,8 +98,9 @@ impl World {
     pub async fn deposit(&self, value: u64) {
         let portal = baton_bindings::contracts::Portal::new(self.deployment.addresses.portal, &self.provider);
         let from = self.provider.get_accounts().await.unwrap()[5];
-        let call = portal.deposit(Address::repeat_byte(7), U256::from(value), 100_000, false, Default::default());
-        call.from(from).value(U256::from(value)).send().await.unwrap().get_receipt().await.unwrap();
+        let (value, fee) = (U256::from(value), portal.depositFee(100_000).call().await.unwrap());
+        let call = portal.deposit(Address::repeat_byte(7), value, 100_000, false, Default::default(), fee);
+        call.from(from).value(value + fee).send().await.unwrap().get_receipt().await.unwrap();
     }
 
     pub async fn mine(&self, blocks: u64) {

@@ -116,14 +116,15 @@ impl Pair {
         Err(eyre!("no snapshot was sealed at L1 block {origin}"))
     }
 
-    /// A deposit of 10 wei by the first owner.
+    /// A deposit of 10 wei by the first owner, who pays for its gas beside.
     ///
     /// # Errors
     /// If the portal refuses.
     pub async fn deposit(&self) -> Result<Deposit> {
         let portal = Portal::new(self.l1.deployment.addresses.portal, &self.l1.provider);
-        let call = portal.deposit(Address::repeat_byte(7), U256::from(5), 100_000, false, Default::default());
-        let sent = call.value(U256::from(10)).from(self.l1.owners[0]).send().await?;
+        let fee = portal.depositFee(100_000).call().await?;
+        let call = portal.deposit(Address::repeat_byte(7), U256::from(5), 100_000, false, Default::default(), fee);
+        let sent = call.value(U256::from(10) + fee).from(self.l1.owners[0]).send().await?;
         let receipt = sent.get_receipt().await?;
         let event = receipt.decoded_log::<Portal::Deposited>().wrap_err("no event of the deposit")?;
         Ok(event.data.deposit(receipt.block_hash.wrap_err("mined")?))

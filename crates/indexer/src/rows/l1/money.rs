@@ -29,6 +29,7 @@ pub(super) fn portal(key: Key, event: Portal::PortalEvents, rows: &mut Rows) -> 
                 Cell::int(e.gas)?,
                 (&e.data).into(),
                 deposit.transaction().tx_hash().into(),
+                e.fee.into(),
             ];
             rows.push(&DEPOSITS, row);
             "Deposited"
@@ -47,6 +48,10 @@ pub(super) fn portal(key: Key, event: Portal::PortalEvents, rows: &mut Rows) -> 
         E::FeesPaid(e) => {
             rows.push(&PORTAL_PAYMENTS, [block, index, "fees_paid".into(), e.fees.into()]);
             "FeesPaid"
+        }
+        E::ProceedsPaid(e) => {
+            rows.push(&PORTAL_PAYMENTS, [block, index, "proceeds_paid".into(), e.amount.into()]);
+            "ProceedsPaid"
         }
         E::Funded(e) => {
             rows.push(&PORTAL_PAYMENTS, [block, index, "funded".into(), e.value.into()]);
