@@ -70,7 +70,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), NodeErro
     let pool = open_pool(&config.data_dir, &engine)?;
     let certificates = Certificates::open(&config.data_dir.join("certificates.redb"))?;
     let genesis_block = Arc::new(genesis_block);
-    let ledger = Arc::new(Ledger::new(engine.clone(), pool, l1.view.clone(), genesis_block, genesis.origin, certificates));
+    let ledger =
+        Arc::new(Ledger::new(engine.clone(), pool, l1.view.clone(), genesis_block, genesis.origin, certificates));
     let (height, hash) = ledger.engine.head();
     tracing::info!(height, %hash, chain = ledger.parameters.l2_chain_id, "chain opened");
     let domain =
@@ -121,7 +122,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), NodeErro
         mailbox.drain().await;
     }
     tasks.end().await;
-    let synced = tokio::task::spawn_blocking(move || engine.sync()).await.map_err(|_| NodeError::Ended("the last sync"))?;
+    let synced =
+        tokio::task::spawn_blocking(move || engine.sync()).await.map_err(|_| NodeError::Ended("the last sync"))?;
     outcome.and(synced.map(drop).map_err(|error| NodeError::Engine(error.into())))
 }
 

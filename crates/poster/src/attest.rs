@@ -123,6 +123,9 @@ mod tests {
             assert!(check(data.into(), own.openings.clone(), &blocks(3), 1).is_err(), "{at}");
         }
         assert!(check(Bytes::new(), Vec::new(), &blocks(3), 1).is_err());
-        assert_eq!(check(vec![1; MAX_DATA + 1].into(), Vec::new(), &[], 1).unwrap_err(), EncodingError::TooLong(MAX_DATA + 1));
+        assert_eq!(
+            check(vec![1; MAX_DATA + 1].into(), Vec::new(), &[], 1).unwrap_err(),
+            EncodingError::TooLong(MAX_DATA + 1)
+        );
     }
 }

@@ -126,12 +126,10 @@ fn an_access_list_names_the_slots_a_call_touches() {
 fn the_first_point_evaluation_costs_what_the_next_one_costs() {
     let (_dir, engine) = engine();
     // Case correct_proof_4_4 of c-kzg's verify_kzg_proof vectors.
-    let commitment = hex!(
-        "8f59a8d2a1a625a17f3fea0fe5eb8c896db3764f3185481bc22f91b4aaffcca25f26936857bc3a7c2539ea8ec3a952b7"
-    );
-    let proof = hex!(
-        "a62ad71d14c5719385c0686f1871430475bf3a00f0aa3f7b8dd99a9abc2160744faf0070725e00b60ad9a026a15b1a8c"
-    );
+    let commitment =
+        hex!("8f59a8d2a1a625a17f3fea0fe5eb8c896db3764f3185481bc22f91b4aaffcca25f26936857bc3a7c2539ea8ec3a952b7");
+    let proof =
+        hex!("a62ad71d14c5719385c0686f1871430475bf3a00f0aa3f7b8dd99a9abc2160744faf0070725e00b60ad9a026a15b1a8c");
     let point = hex!("73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000000");
     let value = hex!("1522a4a7f34e1ea350ae07c29c96c7e79655aa926122e95fe69fcbd932ca49e9");
     let hash = kzg_to_versioned_hash(&commitment);
