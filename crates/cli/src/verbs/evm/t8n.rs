@@ -8,12 +8,12 @@ use crate::output::out;
 use alloy::{
     consensus::{Transaction as _, TxReceipt, proofs::calculate_withdrawals_root},
     eips::{
-        eip2718::{Encodable2718, Typed2718},
+        eip2718::Typed2718,
         eip4895::Withdrawal,
         eip7840::BlobParams,
     },
     primitives::{Address, B256, Bytes, U256, keccak256, logs_bloom},
-    rlp::{Encodable, RlpEncodable},
+    rlp::Encodable,
 };
 use baton_engine::{Environment, Receipt, Rules, Transition, Transitions, next_base_fee};
 use baton_primitives::{Header, Transaction};
@@ -237,19 +237,9 @@ fn environment(verb: &T8n, env: &Env) -> Result<Environment, String> {
 
 /// keccak256 of the RLP of all logs: what state tests and `t8n` call the logs' hash.
 pub(super) fn logs_hash(receipts: &[Receipt]) -> B256 {
-    #[derive(RlpEncodable)]
-    struct Log<'a> {
-        address: Address,
-        topics: &'a Vec<B256>,
-        data: Bytes,
-    }
-    let topics: Vec<Vec<B256>> =
-        receipts.iter().flat_map(|receipt| receipt.logs()).map(|log| log.data.topics().to_vec()).collect();
-    let logs = receipts.iter().flat_map(|receipt| receipt.logs()).zip(&topics);
-    let logs: Vec<Log<'_>> =
-        logs.map(|(log, topics)| Log { address: log.address, topics, data: log.data.data.clone() }).collect();
+    let logs: Vec<&alloy::primitives::Log> = receipts.iter().flat_map(|receipt| receipt.logs()).collect();
     let mut encoded = Vec::new();
-    logs.encode(&mut encoded);
+    alloy::rlp::encode_list::<_, alloy::primitives::Log>(&logs, &mut encoded);
     keccak256(encoded)
 }
 
