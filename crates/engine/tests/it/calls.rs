@@ -128,8 +128,7 @@ fn a_precompile_answers_where_it_was_moved_and_is_cold_there() {
     let read = |probed: Address| {
         // Returns what one look at the probed account's balance costs, then what its precompile answers to its own code.
         let (probed, at) = (hex::encode(probed), hex::encode(place));
-        let code =
-            format!("5a73{probed}31505a900360005260206020602060006000 73{at}5af15060406000f3").replace(' ', "");
+        let code = format!("5a73{probed}31505a900360005260206020602060006000 73{at}5af15060406000f3").replace(' ', "");
         let mut moved = call(target);
         let code = AccountOverride { code: Some(hex::decode(code).unwrap().into()), ..AccountOverride::default() };
         moved.state.insert(target, code);

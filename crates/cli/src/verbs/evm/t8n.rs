@@ -7,11 +7,7 @@ use super::{
 use crate::output::out;
 use alloy::{
     consensus::{Transaction as _, TxReceipt, proofs::calculate_withdrawals_root},
-    eips::{
-        eip2718::Typed2718,
-        eip4895::Withdrawal,
-        eip7840::BlobParams,
-    },
+    eips::{eip2718::Typed2718, eip4895::Withdrawal, eip7840::BlobParams},
     primitives::{Address, B256, Bytes, U256, keccak256, logs_bloom},
     rlp::Encodable,
 };
