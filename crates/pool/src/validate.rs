@@ -7,7 +7,7 @@ use alloy::{
     eips::{Decodable2718, Encodable2718, eip7825::MAX_TX_GAS_LIMIT_OSAKA},
     primitives::{B256, U256},
 };
-use baton_primitives::Transaction;
+use baton_primitives::{Transaction, sender};
 use revm::{
     context_interface::cfg::gas::calculate_initial_tx_gas,
     primitives::{eip3860::MAX_INITCODE_SIZE, hardfork::SpecId},
@@ -72,14 +72,7 @@ fn check(config: &Config, transaction: Transaction, glance: Glance<'_>) -> Resul
     }
     let (hash, nonce) = (transaction.tx_hash(), transaction.nonce());
     glance(&hash, tip.unwrap_or(fee))?;
-    let sender = match &transaction {
-        Transaction::Legacy(t) => t.recover_signer(),
-        Transaction::Eip2930(t) => t.recover_signer(),
-        Transaction::Eip1559(t) => t.recover_signer(),
-        Transaction::Eip7702(t) => t.recover_signer(),
-        Transaction::Deposit(_) | Transaction::PostExec(_) => return Err(Refusal::Type(transaction.ty())),
-    };
-    let sender = sender.map_err(|_| Refusal::Sender)?;
+    let sender = sender(&transaction).ok_or(Refusal::Sender)?;
     // 2^64 gas times 2^128 wei per gas fits 192 bits; only the value can overflow, and no account can pay that.
     let gas_cost = U256::from(transaction.gas_limit()).saturating_mul(U256::from(fee));
     let cost = gas_cost.saturating_add(transaction.value());

@@ -3,7 +3,7 @@
 
 use crate::{Height, SystemCall, View, origin::OriginError};
 use alloy::{
-    consensus::BlockBody,
+    consensus::{BlockBody, transaction::SignerRecoverable},
     eips::eip4895::Withdrawals,
     primitives::{Address, B256, Bytes},
     rlp::{Decodable, Encodable},
@@ -246,13 +246,16 @@ pub fn block_body(transactions: Vec<Transaction>) -> BlockBody<Transaction> {
     BlockBody { transactions, ommers: Vec::new(), withdrawals: Some(Withdrawals::default()) }
 }
 
-fn sender(transaction: &Transaction) -> Option<Address> {
+/// Who signed the transaction, or sent the deposit; none if nobody can have, or the signature has another form than the one that
+/// EIP-2 leaves (s in the lower half): else anyone could give a transaction a second hash.
+pub fn sender(transaction: &Transaction) -> Option<Address> {
+    // The trait's recovery; the types have one of their own of the same name that takes any s.
     match transaction {
         Transaction::Deposit(deposit) => Some(deposit.from),
-        Transaction::Legacy(t) => t.recover_signer().ok(),
-        Transaction::Eip2930(t) => t.recover_signer().ok(),
-        Transaction::Eip1559(t) => t.recover_signer().ok(),
-        Transaction::Eip7702(t) => t.recover_signer().ok(),
+        Transaction::Legacy(t) => SignerRecoverable::recover_signer(t).ok(),
+        Transaction::Eip2930(t) => SignerRecoverable::recover_signer(t).ok(),
+        Transaction::Eip1559(t) => SignerRecoverable::recover_signer(t).ok(),
+        Transaction::Eip7702(t) => SignerRecoverable::recover_signer(t).ok(),
         Transaction::PostExec(_) => None,
     }
 }

@@ -17,7 +17,7 @@ mod snapshot;
 mod units;
 
 pub use block::{
-    Block, ExtraData, ExtraDataError, FinalBlock, Header, RecoverError, RecoveredBlock, Transaction, block_body,
+    Block, ExtraData, ExtraDataError, FinalBlock, Header, RecoverError, RecoveredBlock, Transaction, block_body, sender,
 };
 pub use core::{
     Anchor, Core, Lane, MemberPerformance, Performance, PerformanceError, data_hash_blobs, data_hash_calldata,

@@ -316,3 +316,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_other_form_of_a_signature_is_refused() {
+    let world = world(|_| {});
+    let Transaction::Eip1559(good) = signed(&world.signers[0], transfer(0, 5)) else { panic!() };
+    // Same signer, same fields, another hash: s in the upper half (EIP-2).
+    let order: U256 = "0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141".parse().unwrap();
+    let signature = *good.signature();
+    let other = Signature::new(signature.r(), order - signature.s(), !signature.v());
+    let other = Transaction::Eip1559(good.tx().clone().into_signed(other));
+    assert!(matches!(world.pool.admit_local(&other.encoded_2718()), Err(Refusal::Sender)));
+    assert!(world.pool.admit_local(&Transaction::Eip1559(good).encoded_2718()).is_ok());
+}

@@ -2,13 +2,12 @@
 
 use super::json::{AccessItem, Delegation, Number, access_list, authorizations};
 use alloy::{
-    consensus::transaction::SignerRecoverable,
     eips::eip2718::Decodable2718,
     primitives::{Address, B256, Bytes, Signature, TxKind},
     rlp::Header,
     signers::{SignerSync, local::PrivateKeySigner},
 };
-use baton_primitives::{Fields, FieldsError, Transaction};
+use baton_primitives::{Fields, FieldsError, Transaction, sender};
 use serde::Deserialize;
 
 /// A transaction with its sender, or why it is none: text for people.
@@ -175,6 +174,6 @@ pub fn split(bytes: &[u8]) -> Result<Vec<Bytes>, String> {
 }
 
 fn with_sender(transaction: Transaction) -> Read {
-    let sender = transaction.recover_signer().map_err(|_| "nobody can have signed it".to_owned())?;
+    let sender = sender(&transaction).ok_or("nobody can have signed it")?;
     Ok((transaction, sender))
 }
