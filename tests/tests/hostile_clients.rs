@@ -127,7 +127,7 @@ async fn slow_and_rude(world: &World) -> Result<usize> {
             named(&said, &["408", "did not arrive within 30 s"])?;
         }
         ensure!(began.elapsed() < within, "slow clients were dropped after {:?}", began.elapsed());
-        Ok(())
+        Ok::<_, eyre::Report>(())
     };
     let rude = rude(world, &address);
     let (slow, rude) = futures::join!(slow, rude);

@@ -6,6 +6,7 @@
 //!
 //! `BATON_FUZZ_INPUTS` says how many inputs (a few thousand without it), `BATON_FUZZ_SEED` which ones: the same seed gives the
 //! same inputs.
+#![allow(clippy::print_stdout, reason = "what was done is the proof")]
 
 use super::*;
 use alloy::{
