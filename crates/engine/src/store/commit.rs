@@ -5,8 +5,8 @@ use super::{
     snapshot::decode_changed,
     tables::{
         ACCOUNT_HISTORY, ACCOUNT_NODES, ACCOUNTS, BLOCKS, CHANGED, CODES, HEADERS, HEIGHTS, LAYOUT, META, OUTCOMES,
-        PIECE, RECEIPTS, STORAGE, STORAGE_HISTORY, STORAGE_NODES, TRANSACTIONS, encode_account, encode_value, history_key,
-        node_key, slot_key,
+        PIECE, RECEIPTS, STORAGE, STORAGE_HISTORY, STORAGE_NODES, TRANSACTIONS, encode_account, encode_value,
+        history_key, node_key, slot_key,
     },
 };
 use crate::{error::StoreError, executed::ExecutedBlock};

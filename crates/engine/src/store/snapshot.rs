@@ -1,9 +1,9 @@
 //! A consistent, immutable view of the store: every table as of one commit. Readers never block the writer.
 
 use super::tables::{
-    ACCOUNT_HISTORY, ACCOUNT_NODES, ACCOUNTS, BLOCKS, Bytes2Bytes, CHANGED, CODES, HEADERS, HEIGHTS, Height2Bytes, Height2Pieces,
-    META, OUTCOMES, Outcome, RECEIPTS, Reader, STORAGE, STORAGE_HISTORY, STORAGE_NODES, TRANSACTIONS, bounds,
-    decode_account, decode_value, history_key, node_key, slot_key,
+    ACCOUNT_HISTORY, ACCOUNT_NODES, ACCOUNTS, BLOCKS, Bytes2Bytes, CHANGED, CODES, HEADERS, HEIGHTS, Height2Bytes,
+    Height2Pieces, META, OUTCOMES, Outcome, RECEIPTS, Reader, STORAGE, STORAGE_HISTORY, STORAGE_NODES, TRANSACTIONS,
+    bounds, decode_account, decode_value, history_key, node_key, slot_key,
 };
 use crate::{
     changes::{Account, Storages},
