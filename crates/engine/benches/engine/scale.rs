@@ -270,7 +270,7 @@ pub(crate) fn growth() {
     drop(engine);
 
     println!("\nBy height of the chain (blocks of two transfers; the block measured has {TRANSFERS}):\n");
-    println!("| height | {COSTS} ms to open | MB resident |\n|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
+    println!("| height | {COSTS} ms to open | MB resident |\n|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
     let directory = tempfile::tempdir().unwrap();
     let config = world::config(directory.path());
     let mut engine = Engine::open(config.clone()).unwrap();
