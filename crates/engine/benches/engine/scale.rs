@@ -22,6 +22,10 @@ struct Costs {
     run: Vec<f64>,
     seal: Vec<f64>,
     commit: Vec<f64>,
+    /// Processor time of one block, seconds.
+    cpu: f64,
+    /// Bytes written to disk for one block.
+    written: f64,
 }
 
 /// A new chain in `directory` with so many accounts.
@@ -36,6 +40,7 @@ fn chain(directory: &Path, accounts: u64) -> (Engine, Nonces) {
 fn blocks(engine: &Engine, nonces: &mut Nonces, accounts: u64, transfers: usize, rounds: usize) -> Costs {
     let mut dice = Dice(7);
     let mut total = Vec::with_capacity(rounds);
+    let (mut cpu, mut written) = (0.0, 0.0);
     for round in 0..rounds + rounds / 2 {
         if round == rounds / 2 {
             for name in ["run", "seal", "finalize"] {
@@ -43,41 +48,45 @@ fn blocks(engine: &Engine, nonces: &mut Nonces, accounts: u64, transfers: usize,
             }
         }
         let transactions = world::transfers(nonces, &mut dice, accounts, transfers);
-        let start = Instant::now();
+        let (start, spent, before) = (Instant::now(), probe::cpu(), probe::written());
         world::build(engine, transactions);
         world::finalize(engine);
         if round >= rounds / 2 {
             total.push(start.elapsed().as_secs_f64());
+            cpu += (probe::cpu() - spent) / rounds as f64;
+            written += (probe::written() - before) as f64 / rounds as f64;
         }
     }
     total.sort_unstable_by(f64::total_cmp);
     let [run, seal, commit] =
         ["run", "seal", "finalize"].map(|name| probe::take(&format!("baton_engine_{name}_seconds")));
-    Costs { total, run, seal, commit }
+    Costs { total, run, seal, commit, cpu, written }
 }
 
 fn row(name: &str, costs: &Costs) -> String {
     let p50 = |times: &[f64]| probe::percentile(times, 50);
     format!(
-        "| {name} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} |",
+        "| {name} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} |",
         p50(&costs.total),
         probe::percentile(&costs.total, 90),
         p50(&costs.run),
         p50(&costs.seal),
-        p50(&costs.commit)
+        p50(&costs.commit),
+        costs.cpu * 1_000.0,
+        costs.written / 1e6
     )
 }
 
-const COSTS: &str = "p50 ms | p90 ms | execute | roots | commit |";
+const COSTS: &str = "p50 ms | p90 ms | execute | roots | commit | CPU | MB written |";
 
 /// Blocks of 2,000 transfers on states of these sizes.
 pub(crate) fn block(sizes: &[u64]) {
     probe::install();
-    println!("| accounts | {COSTS} MB resident | MB on disk |\n|---:|---:|---:|---:|---:|---:|---:|---:|");
+    println!("| accounts | {COSTS} MB resident | MB on disk |\n|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
     for accounts in sizes {
         let directory = tempfile::tempdir().unwrap();
         let (engine, mut nonces) = chain(directory.path(), *accounts);
-        let costs = blocks(&engine, &mut nonces, *accounts, TRANSFERS, 100);
+        let costs = blocks(&engine, &mut nonces, *accounts, TRANSFERS, 40);
         let (resident, _) = probe::memory();
         println!("{} {resident} | {} |", row(&accounts.to_string(), &costs), probe::disk(directory.path()) / 1_000_000);
     }
@@ -242,7 +251,7 @@ pub(crate) fn restart(blocks: u64) {
 pub(crate) fn growth() {
     probe::install();
     println!("\nBlocks of {TRANSFERS} transfers by accounts in the state:\n");
-    println!("| accounts | {COSTS}\n|---:|---:|---:|---:|---:|---:|");
+    println!("| accounts | {COSTS}\n|---:|---:|---:|---:|---:|---:|---:|---:|");
     for accounts in [1_000, 10_000, 100_000, 1_000_000] {
         let directory = tempfile::tempdir().unwrap();
         let (engine, mut nonces) = chain(directory.path(), accounts);
@@ -250,7 +259,7 @@ pub(crate) fn growth() {
     }
 
     println!("\nBlocks by their transfers (100,000 accounts):\n");
-    println!("| transfers | {COSTS} us a transfer |\n|---:|---:|---:|---:|---:|---:|---:|");
+    println!("| transfers | {COSTS} us a transfer |\n|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
     let directory = tempfile::tempdir().unwrap();
     let (engine, mut nonces) = chain(directory.path(), 100_000);
     for transfers in [1, 10, 100, 1_000, 10_000, 100_000] {
@@ -261,7 +270,7 @@ pub(crate) fn growth() {
     drop(engine);
 
     println!("\nBy height of the chain (blocks of two transfers; the block measured has {TRANSFERS}):\n");
-    println!("| height | {COSTS} ms to open | MB resident |\n|---:|---:|---:|---:|---:|---:|---:|---:|");
+    println!("| height | {COSTS} ms to open | MB resident |\n|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
     let directory = tempfile::tempdir().unwrap();
     let config = world::config(directory.path());
     let mut engine = Engine::open(config.clone()).unwrap();
@@ -284,21 +293,25 @@ fn sent_by_others(engine: &Engine, nonces: &mut Nonces) -> Costs {
     for name in ["run", "seal", "finalize"] {
         probe::take(&format!("baton_engine_{name}_seconds"));
     }
+    const ROUNDS: u32 = 20;
     let mut total = Vec::new();
-    for _ in 0..20 {
+    let (mut cpu, mut written) = (0.0, 0.0);
+    for _ in 0..ROUNDS {
         let transactions = (0..TRANSFERS)
             .map(|_| {
                 let from = account(FEW + dice.below(2 * FEW));
                 world::transfer(from, nonces.next(from), account(dice.below(3 * FEW)))
             })
             .collect();
-        let start = Instant::now();
+        let (start, spent, before) = (Instant::now(), probe::cpu(), probe::written());
         world::build(engine, transactions);
         world::finalize(engine);
         total.push(start.elapsed().as_secs_f64());
+        cpu += (probe::cpu() - spent) / f64::from(ROUNDS);
+        written += (probe::written() - before) as f64 / f64::from(ROUNDS);
     }
     total.sort_unstable_by(f64::total_cmp);
     let [run, seal, commit] =
         ["run", "seal", "finalize"].map(|name| probe::take(&format!("baton_engine_{name}_seconds")));
-    Costs { total, run, seal, commit }
+    Costs { total, run, seal, commit, cpu, written }
 }
