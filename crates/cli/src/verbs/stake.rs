@@ -434,6 +434,7 @@ async fn deposit(v: &Deposit) -> Result<Done> {
     };
     let receipt = mined("deposit", sent).await?;
     let event = receipt.decoded_log::<Portal::Deposited>().ok_or_else(|| eyre!("deposit: no event in the receipt"))?;
-    let line = format!("deposit {} of {} ether for {to}, gas for {} ether", event.index, ether(value), ether(event.fee));
+    let line =
+        format!("deposit {} of {} ether for {to}, gas for {} ether", event.index, ether(value), ether(event.fee));
     Ok(Done::new(line, &receipt))
 }
