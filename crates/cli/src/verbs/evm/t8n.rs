@@ -8,7 +8,7 @@ use crate::output::out;
 use alloy::{
     consensus::{Transaction as _, TxReceipt, proofs::calculate_withdrawals_root},
     eips::{eip2718::Typed2718, eip4895::Withdrawal, eip7840::BlobParams},
-    primitives::{Address, B256, Bytes, U256, keccak256, logs_bloom},
+    primitives::{Address, B256, Bytes, keccak256, logs_bloom},
     rlp::Encodable,
 };
 use baton_engine::{Environment, Receipt, Rules, Transition, Transitions, next_base_fee};
@@ -105,7 +105,7 @@ struct Stdin {
 ///
 /// # Errors
 /// If an input is missing or malformed, or an output cannot be written. A transaction that is malformed or invalid is none.
-pub fn run(verb: &T8n) -> Result<()> {
+pub(super) fn run(verb: &T8n) -> Result<()> {
     let inputs = [&verb.input_alloc, &verb.input_env, &verb.input_txs];
     let mut stdin = Stdin { alloc: None, env: None, txs: None };
     if inputs.contains(&&"stdin".to_owned()) {
@@ -263,7 +263,7 @@ fn result(
             json!({
                 "type": hex(transaction.ty()),
                 "root": "0x",
-                "status": hex(receipt.status()),
+                "status": hex(u8::from(receipt.status())),
                 "cumulativeGasUsed": hex(receipt.cumulative_gas_used()),
                 "logsBloom": logs_bloom(receipt.logs()),
                 "logs": receipt.logs().iter().map(log).collect::<Vec<_>>(),
@@ -298,8 +298,8 @@ fn result(
     result
 }
 
-fn hex(number: impl Into<U256>) -> String {
-    format!("{:#x}", number.into())
+fn hex(number: impl std::fmt::LowerHex) -> String {
+    format!("{number:#x}")
 }
 
 fn write(verb: &T8n, alloc: &Value, result: &Value, body: &Bytes) -> Result<()> {
