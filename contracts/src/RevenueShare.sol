@@ -29,6 +29,8 @@ contract RevenueShare is IRevenueShare {
     uint256 public constant MAX_MISSES = 64;
     uint256 private constant INDEX_BITS = 96;
     uint256 private constant BPS = 10_000;
+    /// @dev The hash of no debts, after others were paid.
+    bytes32 private constant NONE_LEFT = bytes32(uint256(1));
 
     /// @notice The only account that closes epochs and adds debts.
     address public immutable inbox;
@@ -60,19 +62,14 @@ contract RevenueShare is IRevenueShare {
         uint64 id;
     }
 
-    /// @dev A debt: debts lie end to end on a line of wei; the prefix of it that fees have covered is paid. One slot.
-    struct Debt {
-        address poster;
-        uint96 end;
-    }
-
     /// @dev The books: a slot for what came in, one for what was credited, one for debts.
     struct Books {
         uint128 received;
         uint128 carry;
         uint128 treasury;
         uint128 income;
-        uint64 debtCount;
+        uint56 debtCount;
+        uint8 side;
         uint96 debts;
         uint96 debtsPaid;
     }
@@ -110,9 +107,8 @@ contract RevenueShare is IRevenueShare {
     Miss[] private _misses;
     /// @inheritdoc IRevenueShare
     mapping(address poster => uint256) public forfeitsOf;
-    mapping(uint64 debtId => Debt) private _debts;
-    /// @dev Wei already paid of a debt that was covered in part.
-    mapping(uint64 debtId => uint256) private _partial;
+    /// @inheritdoc IRevenueShare
+    mapping(address poster => mapping(uint8 side => bytes32)) public debtsOf;
     mapping(uint64 id => Income) private _accounts;
     /// @dev In the order of their snapshots; the account says how many there are.
     mapping(uint64 id => mapping(uint256 number => Boundary)) private _boundaries;
@@ -149,9 +145,11 @@ contract RevenueShare is IRevenueShare {
     /// @inheritdoc IRevenueShare
     function addDebt(uint64 batch, address poster, uint256 amount) external onlyInbox {
         uint64 id = ++_books.debtCount;
-        uint96 end = (_books.debts + amount).toUint96();
+        uint96 start = _books.debts;
+        uint96 end = (start + amount).toUint96();
         _books.debts = end;
-        _debts[id] = Debt({poster: poster, end: end});
+        uint8 side = _books.side;
+        debtsOf[poster][side] = _link(debtsOf[poster][side], OpenDebt(id, start, end));
         emit DebtAdded(id, batch, poster, amount, end);
     }
 
@@ -194,6 +192,7 @@ contract RevenueShare is IRevenueShare {
         s.toAttesters = available - s.toProducers;
         _credit(s, performance, signed);
         t.debtsPaid += uint96(paid);
+        t.side ^= 1;
         t.treasury += uint128(toTreasury);
         t.income += uint128(s.producers + s.attesters);
         t.carry = uint128(available - s.producers - s.attesters);
@@ -241,21 +240,23 @@ contract RevenueShare is IRevenueShare {
     }
 
     /// @inheritdoc IRevenueShare
-    function claimDebts(uint64[] calldata debtIds) external returns (uint256 amount) {
-        for (uint256 i = 0; i < debtIds.length; ++i) {
-            uint64 id = debtIds[i];
-            (address poster, uint256 open, uint256 covered) = debt(id);
-            if (poster != msg.sender) revert RevenueShare_NotCreditor(id, poster, msg.sender);
-            bool full = covered == open;
-            if (full) {
-                _debts[id].poster = address(0);
-                delete _partial[id];
-            } else {
-                _partial[id] += covered;
-            }
+    function claimDebts(uint8 side, bytes32 base, OpenDebt[] calldata debts) external returns (uint256 amount) {
+        if (debts.length == 0) return 0;
+        // The hash with these debts as they are, and with what is left of them. Nobody knows other debts that lead to the same hash.
+        (bytes32 known, bytes32 left, uint256 paid) = (base, base, _books.debtsPaid);
+        for (uint256 i = 0; i < debts.length; ++i) {
+            OpenDebt memory d = debts[i];
+            known = _link(known, d);
+            bool full = paid >= d.end;
+            // A debt begins before its end: they were written by `addDebt`, which the hash tells below.
+            uint256 covered = full ? d.end - d.start : paid > d.start ? paid - d.start : 0;
             amount += covered;
-            emit DebtClaimed(id, poster, covered, full);
+            if (full || covered != 0) emit DebtClaimed(d.id, msg.sender, covered, full);
+            if (!full) left = _link(left, OpenDebt(d.id, uint128(d.start + covered), d.end));
         }
+        if (known != debtsOf[msg.sender][side]) revert RevenueShare_WrongDebts(known, debtsOf[msg.sender][side]);
+        // The slot stays in use: a poster's next debt costs as little as any.
+        debtsOf[msg.sender][side] = left == 0 ? NONE_LEFT : left;
         _pay(msg.sender, amount, 0);
     }
 
@@ -304,17 +305,6 @@ contract RevenueShare is IRevenueShare {
             claimed: _gone(e.funded, token.balanceOf(address(this))),
             releasedAt: e.releasedAt
         });
-    }
-
-    /// @inheritdoc IRevenueShare
-    function debt(uint64 debtId) public view returns (address poster, uint256 open, uint256 covered) {
-        Debt memory d = _debts[debtId];
-        poster = d.poster;
-        if (poster == address(0)) return (poster, 0, 0);
-        (uint256 start, uint256 end, uint256 paid) = (_debts[debtId - 1].end, d.end, _books.debtsPaid);
-        open = end - start - _partial[debtId];
-        uint256 reach = paid < end ? paid : end;
-        covered = reach <= start + _partial[debtId] ? 0 : reach - start - _partial[debtId];
     }
 
     /// @inheritdoc IRevenueShare
@@ -550,6 +540,11 @@ contract RevenueShare is IRevenueShare {
         Cursor memory cursor;
         (amount, tokens, cursor) = _walk(id, holder);
         _cursors[id][holder] = cursor;
+    }
+
+    /// @dev The hash of a poster's open debts with one more.
+    function _link(bytes32 older, OpenDebt memory d) private pure returns (bytes32) {
+        return keccak256(abi.encode(older, d));
     }
 
     /// @dev What was paid of `all` that came in, as far as the balance tells: what others sent here uninvited lowers it.

@@ -1,7 +1,10 @@
 //! Fees of several epochs, shared to the wei (P6 conservation).
 
-use alloy::{primitives::U256, providers::Provider};
-use baton_bindings::contracts::RevenueShare;
+use alloy::{
+    primitives::{B256, U256},
+    providers::Provider,
+};
+use baton_bindings::contracts::{IRevenueShare, RevenueShare};
 use baton_cli::{
     anvil,
     devnet::{cluster::DELEGATORS, traffic},
@@ -85,22 +88,29 @@ async fn claim(
     Ok(paid)
 }
 
-/// Claims what is covered of a poster's debts; answers what it received.
+/// Claims a poster's debts from the side of the last closed epoch, which does not grow meanwhile; answers what it received.
 async fn claim_debts(world: &World, poster: &alloy::signers::local::PrivateKeySigner) -> Result<U256> {
     let revenue =
         RevenueShare::new(world.cluster.deployment.addresses.revenue, world.l1_wallet(std::slice::from_ref(poster)));
-    let mut covered = Vec::new();
-    for debt in 1..=revenue.debtCount().call().await? {
-        let d = revenue.debt(debt).call().await?;
-        if d.poster == poster.address() && d.covered > U256::ZERO {
-            covered.push(debt);
+    let closings = revenue.EpochClosed_filter().from_block(0).query().await?;
+    let added = revenue.DebtAdded_filter().topic3(poster.address().into_word()).from_block(0).query().await?;
+    let place = |log: &alloy::rpc::types::Log| (log.block_number, log.log_index);
+    let side = (closings.len() + 1) % 2;
+    let mut open = Vec::new();
+    for (debt, log) in added {
+        let closed = closings.iter().filter(|(_, closing)| place(closing) < place(&log)).count();
+        if closed % 2 == side {
+            let (start, end) = ((debt.totalDebts - debt.amount).to(), debt.totalDebts.to());
+            open.push(IRevenueShare::OpenDebt { id: debt.debtId, start, end });
         }
     }
-    if covered.is_empty() {
+    if open.is_empty() {
         return Ok(U256::ZERO);
     }
-    let amount = revenue.claimDebts(covered.clone()).from(poster.address()).call().await?;
-    let receipt = revenue.claimDebts(covered).from(poster.address()).send().await?.get_receipt().await?;
+    // No claim was made before: the hash of none is zero.
+    let claim = revenue.claimDebts(u8::try_from(side)?, B256::ZERO, open).from(poster.address());
+    let amount = claim.call().await?;
+    let receipt = claim.send().await?.get_receipt().await?;
     ensure!(receipt.status(), "claiming debts failed");
     let paid: U256 = receipt
         .logs()

@@ -53,7 +53,15 @@ interface IRevenueShare {
         uint64 releasedAt;
     }
 
-    /// @notice Debt of the chain to a poster.
+    /// @notice What is open of a debt: wei `start` to `end` of the line on which all debts lie end to end, in the order they were incurred. Fees
+    /// cover it from its beginning on (`Totals.debtsPaid`).
+    struct OpenDebt {
+        uint64 id;
+        uint128 start;
+        uint128 end;
+    }
+
+    /// @notice Debt of the chain to a poster: all of it is open, from `totalDebts - amount` to `totalDebts`.
     event DebtAdded(uint64 indexed debtId, uint64 indexed batch, address indexed poster, uint256 amount, uint256 totalDebts);
     /// @notice An epoch was closed.
     /// @param fees Received for it.
@@ -117,8 +125,8 @@ interface IRevenueShare {
     error RevenueShare_WrongFees(uint256 expected, uint256 received);
     /// @notice The performance bytes have the wrong length or name more blocks than the epoch has.
     error RevenueShare_WrongPerformance(uint256 actual, uint256 expected);
-    /// @notice The debt belongs to another account, or is paid.
-    error RevenueShare_NotCreditor(uint64 debtId, address creditor, address caller);
+    /// @notice The debts named are not the caller's newest open ones.
+    error RevenueShare_WrongDebts(bytes32 actual, bytes32 expected);
     /// @notice The token moved another amount than asked for.
     error RevenueShare_UnexpectedTransfer(uint256 moved, uint256 asked);
     /// @notice The receiver refused the ether.
@@ -152,8 +160,12 @@ interface IRevenueShare {
     function compound(uint64 id, uint128 minShares) external returns (uint256 tokens, uint128 shares);
     /// @notice Pays commission and the self-stake's income, ether and tokens, to `receiver`. Only the owner.
     function claimOwner(uint64 id, address receiver) external returns (uint256 amount);
-    /// @notice Pays what is covered of the caller's debts.
-    function claimDebts(uint64[] calldata debtIds) external returns (uint256 amount);
+    /// @notice Pays what is covered of the caller's debts of one side. L1 keeps one hash of all open debts of a poster on a side: `base` is that of
+    /// the older ones, which wait; `debts` are all newer ones, the oldest first. What fees have not covered yet stays, less what was paid of it.
+    /// The hash of none is 0 until a claim left none open, and 1 from then on. `DebtAdded`, `DebtClaimed` and `EpochClosed` tell all of it.
+    /// @param side Debts incurred after an even number of `EpochClosed` are on side 0, others on side 1: the side of epochs that are closed does not
+    /// grow while a claim is on its way.
+    function claimDebts(uint8 side, bytes32 base, OpenDebt[] calldata debts) external returns (uint256 amount);
     /// @notice Pays to `receiver` what others' missed duties brought the caller.
     function claimForfeits(address receiver) external returns (uint256 amount);
     /// @notice Pays the treasury. Callable by anyone.
@@ -167,8 +179,8 @@ interface IRevenueShare {
     function claimableTokens(uint64 id, address account) external view returns (uint256);
     /// @notice The emission stream.
     function emissions() external view returns (Emissions memory);
-    /// @notice A debt: its creditor (zero once fully claimed), what is open of it, and what of that is covered.
-    function debt(uint64 debtId) external view returns (address poster, uint256 open, uint256 covered);
+    /// @notice The hash of a poster's open debts on a side: keccak256(abi.encode(that of the older ones, the newest one)).
+    function debtsOf(address poster, uint8 side) external view returns (bytes32);
     /// @notice What `claimForfeits` would pay to `poster`.
     function forfeitsOf(address poster) external view returns (uint256);
     /// @notice Number of debts ever incurred: ids run from 1 to this.

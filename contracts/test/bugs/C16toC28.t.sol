@@ -10,6 +10,7 @@ import {ISlasher} from "../../src/interfaces/ISlasher.sol";
 import {IStaking} from "../../src/interfaces/IStaking.sol";
 import {Bls} from "../../src/libraries/Bls.sol";
 import {BlsSigner} from "../helpers/BlsSigner.sol";
+import {Debts} from "../helpers/Debts.sol";
 import {Evidence} from "../helpers/Evidence.sol";
 import {Burner, Reenterer, Refuser} from "../mocks/Accounts.sol";
 import {FeeToken, HookToken} from "../mocks/Tokens.sol";
@@ -166,13 +167,10 @@ contract BugsC16toC28 is Evidence {
         revenue.addDebt(2, owner(1), 1 ether);
         vm.stopPrank();
         _closeEpoch(10 ether, _evenly(4), 15);
-        uint64[] memory ids = new uint64[](1);
-        ids[0] = 1;
         vm.expectRevert("inner call failed");
-        poster.call(address(revenue), abi.encodeCall(revenue.claimDebts, (ids)));
-        ids[0] = 2;
+        poster.call(address(revenue), abi.encodeCall(revenue.claimDebts, (0, 0, Debts.one(1, 0, 1 ether))));
         vm.prank(owner(1));
-        assertEq(revenue.claimDebts(ids), 1 ether);
+        assertEq(revenue.claimDebts(0, 0, Debts.one(2, 1 ether, 2 ether)), 1 ether);
     }
 
     /// Exits are paid in tokens, which no receiver can refuse; income goes wherever its account says.

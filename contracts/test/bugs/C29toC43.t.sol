@@ -125,7 +125,7 @@ contract BugsC29toC43 is World {
         vm.blobBaseFee(bound(blobFee, 1, 1e15));
         vm.txGasPrice(block.basefee + bound(gasPrice, 0, 1e12));
         _post(15, "");
-        (, uint256 open,) = revenue.debt(1);
+        uint256 open = revenue.totals().debts;
         assertLe(open, 1 ether);
         uint256 most = 260_000 + 40 * 2_000;
         assertLe(open, most * (block.basefee + 3 gwei) + 2 * 131_072 * block.blobbasefee);

@@ -12,6 +12,7 @@ import {Code} from "../../src/libraries/Code.sol";
 import {Snapshots} from "../../src/libraries/Snapshots.sol";
 import {Votes} from "../../src/libraries/Votes.sol";
 import {BlsSigner} from "../helpers/BlsSigner.sol";
+import {Debts} from "../helpers/Debts.sol";
 import {Test} from "forge-std/Test.sol";
 
 /// @notice Ten thousand random cases of each kind, made and answered as tests/vectors/differential.rs says: Rust wrote what they must come to.
@@ -203,6 +204,7 @@ contract DifferentialCertificates is Differential {
 }
 
 contract DifferentialClaims is Differential {
+    IRevenueShare.OpenDebt private newest;
     RevenueShare private revenue;
     IParameters.Money public money;
     address private constant SNAPSHOT = address(0x5a9);
@@ -235,7 +237,11 @@ contract DifferentialClaims is Differential {
         (money.treasuryBps, money.producersBps) = (uint16(_limb(size, 1) % 1_001), uint16(_limb(size, 2) % 10_001));
         revenue.receiveFees{value: _varied(_word(i, 1), 80, 80)}();
         uint256 owed = _word(i, 2);
-        if (_limb(owed, 3) % 2 == 0) revenue.addDebt(1, address(1), _varied(owed, 80, 80));
+        if (_limb(owed, 3) % 2 == 0) {
+            uint128 start = revenue.totals().debts;
+            revenue.addDebt(1, address(1), _varied(owed, 80, 80));
+            newest = IRevenueShare.OpenDebt(revenue.debtCount(), start, revenue.totals().debts);
+        }
         uint256 members = 1 + _limb(size, 0) % 4;
         _close(i, members, 1 + _limb(size, 3) % 20);
         return keccak256(_told(i, members));
@@ -262,8 +268,7 @@ contract DifferentialClaims is Differential {
 
     function _told(uint256 i, uint256 members) private view returns (bytes memory answer) {
         IRevenueShare.Totals memory t = revenue.totals();
-        (,, uint256 covered) = revenue.debt(revenue.debtCount());
-        answer = abi.encode(t.debtsPaid, t.treasury, t.income, t.carry, covered);
+        answer = abi.encode(t.debtsPaid, t.treasury, t.income, t.carry, Debts.covered(newest, t.debtsPaid));
         for (uint64 id = uint64(4 * i + 1); id <= 4 * i + members; ++id) {
             IRevenueShare.Account memory a = revenue.account(id);
             answer = bytes.concat(answer, abi.encode(a.index, a.commission, revenue.claimable(id, HOLDER)));

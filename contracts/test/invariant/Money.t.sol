@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IRevenueShare} from "../../src/interfaces/IRevenueShare.sol";
 import {ISequencerPool} from "../../src/interfaces/ISequencerPool.sol";
 import {IStaking} from "../../src/interfaces/IStaking.sol";
+import {Debts} from "../helpers/Debts.sol";
 import {World} from "../helpers/World.sol";
 import {MoneyHandler} from "./MoneyHandler.sol";
 
@@ -150,9 +151,11 @@ contract MoneyInvariants is World {
                 due += revenue.claimable(id, handler.account(i));
             }
         }
-        for (uint64 debtId = 1; debtId <= revenue.debtCount(); ++debtId) {
-            (,, uint256 covered) = revenue.debt(debtId);
-            due += covered;
+        for (uint256 i = 0; i < 8; ++i) {
+            IRevenueShare.OpenDebt[] memory list = handler.debtsOf(i);
+            for (uint256 k = 0; k < list.length; ++k) {
+                due += Debts.covered(list[k], revenue.totals().debtsPaid);
+            }
         }
         assertLe(due, address(revenue).balance);
     }
@@ -187,10 +190,12 @@ contract MoneyInvariants is World {
 
     function invariant_open_debts_are_what_fees_have_not_covered_or_posters_not_taken() public view {
         uint256 open;
-        for (uint64 debtId = 1; debtId <= revenue.debtCount(); ++debtId) {
-            (, uint256 rest, uint256 covered) = revenue.debt(debtId);
-            assertLe(covered, rest);
-            open += rest;
+        for (uint256 i = 0; i < 8; ++i) {
+            IRevenueShare.OpenDebt[] memory list = handler.debtsOf(i);
+            assertEq(Debts.hash(handler.debtsBase(i), list), revenue.debtsOf(handler.account(i), uint8(i / 4)));
+            for (uint256 k = 0; k < list.length; ++k) {
+                open += list[k].end - list[k].start;
+            }
         }
         assertEq(open + handler.debtsClaimed(), revenue.totals().debts);
     }

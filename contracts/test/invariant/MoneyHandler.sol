@@ -8,8 +8,10 @@ import {RevenueShare} from "../../src/RevenueShare.sol";
 import {SequencerPool} from "../../src/SequencerPool.sol";
 import {Staking} from "../../src/Staking.sol";
 import {IPortal} from "../../src/interfaces/IPortal.sol";
+import {IRevenueShare} from "../../src/interfaces/IRevenueShare.sol";
 import {ISequencerPool} from "../../src/interfaces/ISequencerPool.sol";
 import {IStaking} from "../../src/interfaces/IStaking.sol";
+import {Debts} from "../helpers/Debts.sol";
 import {World} from "../helpers/World.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
@@ -35,6 +37,9 @@ contract MoneyHandler is World {
     uint256 public tokensPaid;
     uint256 public debtsClaimed;
     uint64 public deposits;
+    /// What a poster knows of its debts, and the hash of none: each account on side 0, then each on side 1.
+    mapping(uint256 account => IRevenueShare.OpenDebt[]) internal openDebts;
+    mapping(uint256 account => bytes32) public debtsBase;
     mapping(address account => uint256) public compounded;
     uint256 internal withdrawals;
     mapping(uint64 snapshot => bytes32) public frozen;
@@ -70,6 +75,10 @@ contract MoneyHandler is World {
 
     function isFrozen(uint64 id) external view returns (bool) {
         return frozen[id] == _fingerprint(id);
+    }
+
+    function debtsOf(uint256 i) external view returns (IRevenueShare.OpenDebt[] memory) {
+        return openDebts[i];
     }
 
     function bridge() external view returns (Portal) {
@@ -258,20 +267,30 @@ contract MoneyHandler is World {
     }
 
     function addDebt(uint256 who, uint256 amount) external counted {
+        uint128 start = revenue.totals().debts;
         vm.prank(address(inbox));
         revenue.addDebt(1, account(who), bound(amount, 0, 10 ether));
+        openDebts[who % ACCOUNTS + ACCOUNTS * (epoch % 2)].push(IRevenueShare.OpenDebt(revenue.debtCount(), start, revenue.totals().debts));
         ++successes[msg.sig];
     }
 
     function claimDebt(uint256 which) external counted {
-        uint64 count = revenue.debtCount();
-        if (count == 0) return;
-        uint64[] memory ids = new uint64[](1);
-        ids[0] = uint64(which % count) + 1;
-        (address poster,,) = revenue.debt(ids[0]);
-        if (poster == address(0)) return;
-        vm.prank(poster);
-        debtsClaimed += revenue.claimDebts(ids);
+        uint256 who = which % (2 * ACCOUNTS);
+        IRevenueShare.OpenDebt[] memory list = openDebts[who];
+        if (list.length == 0) return;
+        (uint256 paid, uint256 due) = (revenue.totals().debtsPaid, 0);
+        delete openDebts[who];
+        for (uint256 i = 0; i < list.length; ++i) {
+            uint256 covered = Debts.covered(list[i], paid);
+            due += covered;
+            if (paid < list[i].end) {
+                openDebts[who].push(IRevenueShare.OpenDebt(list[i].id, list[i].start + uint128(covered), list[i].end));
+            }
+        }
+        vm.prank(account(who));
+        assertEq(revenue.claimDebts(uint8(who / ACCOUNTS), debtsBase[who], list), due);
+        if (openDebts[who].length == 0) debtsBase[who] = bytes32(uint256(1));
+        debtsClaimed += due;
         ++successes[msg.sig];
     }
 
@@ -298,12 +317,14 @@ contract MoneyHandler is World {
 
     function compound(uint256 who, uint256 to) external counted {
         uint64 id = uint64(to % SEQUENCERS) + 1;
-        uint256 due = revenue.claimableTokens(id, account(who));
+        (uint256 ether_, uint256 due) = (revenue.claimable(id, account(who)), revenue.claimableTokens(id, account(who)));
         IStaking.Sequencer memory s = staking.sequencer(id);
         if (due == 0 || s.selfStake < 20_000e18 || s.stake + due > 100_000e18 || lens.previewEntry(id, uint128(due)) == 0) return;
         vm.deal(account(who), 0);
         if (!_enters(account(who), address(revenue), abi.encodeCall(revenue.compound, (id, 0)))) return;
         compounded[account(who)] += due;
+        // The ether income is paid in the same call.
+        claimsPaid += ether_;
         tokensPaid += due;
         bonded += due;
         ++successes[msg.sig];

@@ -5,6 +5,7 @@ import {RevenueShare} from "../../src/RevenueShare.sol";
 import {IParameters} from "../../src/interfaces/IParameters.sol";
 import {IRevenueShare} from "../../src/interfaces/IRevenueShare.sol";
 import {IStaking} from "../../src/interfaces/IStaking.sol";
+import {Debts} from "../helpers/Debts.sol";
 import {Test} from "forge-std/Test.sol";
 
 /// @notice An epoch's income, split by the real RevenueShare; the proof stands for all other contracts.
@@ -78,8 +79,10 @@ contract RevenueProof is Test {
         revenue.addDebt(1, ALICE, a);
         revenue.addDebt(2, BOB, b);
         _close(fees, 1, 1);
-        (,, uint256 coveredA) = revenue.debt(1);
-        (,, uint256 coveredB) = revenue.debt(2);
+        vm.prank(ALICE);
+        uint256 coveredA = revenue.claimDebts(0, 0, Debts.one(1, 0, a));
+        vm.prank(BOB);
+        uint256 coveredB = revenue.claimDebts(0, 0, Debts.one(2, a, uint256(a) + b));
         uint256 owed = uint256(a) + b;
         assert(coveredA + coveredB == (fees < owed ? fees : owed));
         assert(coveredA == (fees < a ? fees : a));

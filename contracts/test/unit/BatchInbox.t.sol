@@ -6,6 +6,7 @@ import {IParameters} from "../../src/interfaces/IParameters.sol";
 import {IPortal} from "../../src/interfaces/IPortal.sol";
 import {IRevenueShare} from "../../src/interfaces/IRevenueShare.sol";
 import {ISequencerPool} from "../../src/interfaces/ISequencerPool.sol";
+import {Debts} from "../helpers/Debts.sol";
 import {World} from "../helpers/World.sol";
 import {Vm} from "forge-std/Vm.sol";
 
@@ -314,8 +315,7 @@ contract BatchInboxTest is World {
         vm.roll(from + 6);
         vm.prank(address(0xbeef));
         inbox.post(core, certificate, "", "");
-        (address creditor,,) = revenue.debt(1);
-        assertEq(creditor, address(0xbeef));
+        assertEq(revenue.debtsOf(address(0xbeef), 0), Debts.hash(0, Debts.one(1, 0, revenue.totals().debts)));
     }
 
     /// The poster in another's place gets that producer's income for one batch of the epoch.

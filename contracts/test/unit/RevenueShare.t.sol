@@ -3,10 +3,14 @@ pragma solidity 0.8.37;
 
 import {IParameters} from "../../src/interfaces/IParameters.sol";
 import {IRevenueShare} from "../../src/interfaces/IRevenueShare.sol";
+import {Debts} from "../helpers/Debts.sol";
 import {World} from "../helpers/World.sol";
 
 /// @notice Closes epochs as the inbox would, with any figures.
 contract RevenueShareTest is World {
+    /// What two fuzzed posters know of their debts, and the hash of none: each on side 0, then each on side 1.
+    mapping(uint256 poster => IRevenueShare.OpenDebt[]) private openDebts;
+    mapping(uint256 poster => bytes32) private debtsBase;
     address private alice = makeAddr("alice");
     address private bob = makeAddr("bob");
     uint64 private epoch;
@@ -179,31 +183,92 @@ contract RevenueShareTest is World {
         revenue.addDebt(3, alice, 5 ether);
         vm.stopPrank();
         _closeAll(0, 5 ether);
-        (address poster, uint256 open, uint256 covered) = revenue.debt(2);
-        assertEq(poster, bob);
-        assertEq(open, 4 ether);
-        assertEq(covered, 2 ether);
         assertEq(revenue.totals().income, 0, "debts come first");
-        uint64[] memory ids = new uint64[](1);
-        ids[0] = 2;
         vm.prank(bob);
-        assertEq(revenue.claimDebts(ids), 2 ether);
-        vm.expectRevert(abi.encodeWithSelector(IRevenueShare.RevenueShare_NotCreditor.selector, 2, bob, alice));
-        vm.prank(alice);
-        revenue.claimDebts(ids);
+        vm.expectEmit(address(revenue));
+        emit IRevenueShare.DebtClaimed(2, bob, 2 ether, false);
+        assertEq(revenue.claimDebts(0, 0, Debts.one(2, 3 ether, 7 ether)), 2 ether);
+        _refuse(alice, 0, Debts.one(2, 5 ether, 7 ether));
+        _refuse(bob, 0, Debts.one(2, 3 ether, 7 ether));
         _closeAll(0, 20 ether);
         vm.prank(bob);
-        assertEq(revenue.claimDebts(ids), 2 ether);
-        vm.expectRevert(abi.encodeWithSelector(IRevenueShare.RevenueShare_NotCreditor.selector, 2, address(0), bob));
-        vm.prank(bob);
-        revenue.claimDebts(ids);
-        ids = new uint64[](2);
-        (ids[0], ids[1]) = (3, 1);
+        assertEq(revenue.claimDebts(0, 0, Debts.one(2, 5 ether, 7 ether)), 2 ether);
+        _refuse(bob, 0, Debts.one(2, 5 ether, 7 ether));
+        _refuse(bob, 0, Debts.one(2, 3 ether, 7 ether));
+        // The newer of two first, over the older one's hash; then that one.
+        IRevenueShare.OpenDebt[] memory older = Debts.one(1, 0, 3 ether);
+        vm.startPrank(alice);
+        assertEq(revenue.claimDebts(0, Debts.hash(0, older), Debts.one(3, 7 ether, 12 ether)), 5 ether);
+        assertEq(revenue.claimDebts(0, 0, older), 3 ether);
+        vm.stopPrank();
+        _refuse(alice, 0, older);
         vm.prank(alice);
-        assertEq(revenue.claimDebts(ids), 8 ether);
+        assertEq(revenue.claimDebts(0, 0, new IRevenueShare.OpenDebt[](0)), 0, "nothing named, nothing paid");
         assertEq(alice.balance, 8 ether);
         assertEq(bob.balance, 4 ether);
         _checkBooks();
+    }
+
+    function _refuse(address poster, bytes32 base, IRevenueShare.OpenDebt[] memory list) private {
+        bytes32 actual = Debts.hash(base, list);
+        vm.expectRevert(abi.encodeWithSelector(IRevenueShare.RevenueShare_WrongDebts.selector, actual, revenue.debtsOf(poster, 0)));
+        vm.prank(poster);
+        revenue.claimDebts(0, base, list);
+    }
+
+    /// Debts, closings and claims of the newest few in any order: of each debt its poster gets once what the line says, and the hash follows.
+    function testFuzz_posters_are_paid_exactly_what_is_covered(uint256 seed) public {
+        address[2] memory posters = [alice, bob];
+        uint256 closed;
+        for (uint256 step = 0; step < 32; ++step) {
+            uint256 random = uint256(keccak256(abi.encode(seed, step)));
+            // A poster and a side.
+            uint256 who = (random >> 8) % 2 + 2 * closed;
+            if (random % 4 < 2) {
+                uint128 start = revenue.totals().debts;
+                vm.prank(address(inbox));
+                revenue.addDebt(uint64(step), posters[who % 2], (random >> 16) % 3 ether);
+                openDebts[who].push(IRevenueShare.OpenDebt(revenue.debtCount(), start, revenue.totals().debts));
+            } else if (random % 4 == 2) {
+                _closeAll(0, (random >> 16) % 4 ether);
+                closed = 1 - closed;
+            } else {
+                who = (random >> 8) % 4;
+                if (openDebts[who].length != 0) _claimNewest(who, posters[who % 2], random >> 16);
+            }
+            assertEq(Debts.hash(debtsBase[who], openDebts[who]), revenue.debtsOf(posters[who % 2], uint8(who / 2)));
+        }
+        uint256 rest;
+        for (uint256 who = 0; who < 4; ++who) {
+            for (uint256 i = 0; i < openDebts[who].length; ++i) {
+                rest += openDebts[who][i].end - openDebts[who][i].start;
+            }
+        }
+        assertEq(rest + alice.balance + bob.balance, revenue.totals().debts);
+        _checkBooks();
+    }
+
+    /// @dev Claims a poster's debts from a random one on: older ones wait.
+    function _claimNewest(uint256 who, address poster, uint256 random) private {
+        IRevenueShare.OpenDebt[] memory all = openDebts[who];
+        uint256 from = random % all.length;
+        IRevenueShare.OpenDebt[] memory newest = new IRevenueShare.OpenDebt[](all.length - from);
+        (bytes32 base, uint256 paid, uint256 due) = (debtsBase[who], revenue.totals().debtsPaid, 0);
+        delete openDebts[who];
+        for (uint256 i = 0; i < all.length; ++i) {
+            if (i < from) {
+                base = Debts.hash(base, Debts.one(all[i].id, all[i].start, all[i].end));
+                openDebts[who].push(all[i]);
+                continue;
+            }
+            newest[i - from] = all[i];
+            uint256 covered = Debts.covered(all[i], paid);
+            due += covered;
+            if (paid < all[i].end) openDebts[who].push(IRevenueShare.OpenDebt(all[i].id, all[i].start + uint128(covered), all[i].end));
+        }
+        vm.prank(poster);
+        assertEq(revenue.claimDebts(uint8(who / 2), base, newest), due);
+        if (openDebts[who].length == 0) debtsBase[who] = bytes32(uint256(1));
     }
 
     /// A list of misses has an end: beyond it nothing is forfeited, and closing stays affordable.
