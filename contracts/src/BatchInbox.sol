@@ -108,7 +108,16 @@ contract BatchInbox is IBatchInbox {
         uint64 snapshot;
     }
 
+    /// @dev What the running set's certificates are checked with. Two slots, as the pool has them: a sealed snapshot never changes.
+    struct Serving {
+        address code;
+        uint48 takenBlock;
+        uint48 sealBlock;
+        bytes32 seed;
+    }
+
     Head private _head;
+    Serving private _serving;
     mapping(uint256 place => bytes32) private _coreHashes;
     mapping(uint64 epoch => Row) private _epochs;
     mapping(uint64 generation => Resumption) private _resumptions;
@@ -151,7 +160,7 @@ contract BatchInbox is IBatchInbox {
         _write(head);
         emit Started(genesis.blockHash, genesis.stateRoot, genesis.timestamp, genesis.originNumber, genesis.originHash, genesis.supply);
         emit EpochOpened(0, 0, 0);
-        pool.installSet(members);
+        _serve(pool.installSet(members));
         portal.fund{value: msg.value}();
     }
 
@@ -167,7 +176,7 @@ contract BatchInbox is IBatchInbox {
         _checkOrigin(core.originNumber, core.originHash);
         _checkDeposits(core);
         (bytes32 dataHash, bytes32[] memory blobHashes) = _encoding(data);
-        bytes32 coreHash = hashCore(core);
+        bytes32 coreHash = _hashOf(core);
         _verify(core, head, certificate, batchMessage(coreHash, dataHash));
         _tell(core, coreHash, dataHash, blobHashes, certificate.signers, performance);
         if (data.length > 0) emit BatchData(core.index, data);
@@ -203,6 +212,7 @@ contract BatchInbox is IBatchInbox {
         (head.recovering, head.batchesInEpoch, head.cutHeight) = (false, 0, uint56(lastHeight));
         (head.acceptedBlock, head.acceptedAt) = (uint48(block.number), uint48(block.timestamp));
         head.snapshot = uint40(pool.installSet(members));
+        _serve(head.snapshot);
         _resumptions[head.generation] = Resumption(head.epoch, head.snapshot);
         emit Resumed(head.generation, head.snapshot, lastEpoch, lastHeight);
         // Nothing is missing: the epoch ends where it is, without a closing batch.
@@ -307,8 +317,7 @@ contract BatchInbox is IBatchInbox {
     /// @inheritdoc IBatchInbox
     function participation() external view returns (uint64 batches, uint64[] memory signed) {
         batches = _head.batchesInEpoch;
-        (address code,,,) = _serving(_head.snapshot);
-        signed = _signed.read(Snapshots.count(Snapshots.load(code)), batches);
+        signed = _signed.read(Snapshots.count(Snapshots.load(_serving.code)), batches);
     }
 
     /// @inheritdoc IBatchInbox
@@ -357,8 +366,7 @@ contract BatchInbox is IBatchInbox {
             _equal("nextSnapshot", core.nextSnapshot, core.snapshot);
         } else {
             uint64 origin = _epochs[core.epoch - 1].closingOrigin;
-            (,,, uint64 sealBlock) = _serving(core.snapshot);
-            if (sealBlock > origin) _equal("nextSnapshot", core.nextSnapshot, core.snapshot);
+            if (_serving.sealBlock > origin) _equal("nextSnapshot", core.nextSnapshot, core.snapshot);
             else if (!pool.isNewestAt(core.nextSnapshot, origin)) revert BatchInbox_OutOfRange("nextSnapshot", core.nextSnapshot, 0, origin);
         }
     }
@@ -390,12 +398,11 @@ contract BatchInbox is IBatchInbox {
 
     /// @dev The set's certificate and its age, and whether it is the caller's turn.
     function _verify(Core calldata core, Head memory head, Certificate calldata certificate, bytes memory message) private {
-        (address code, bytes32 seed, uint64 takenBlock,) = _serving(core.snapshot);
         // No duty outlives its stake.
-        uint256 age = (block.number - takenBlock) * l1BlockTime;
+        uint256 age = (block.number - _serving.takenBlock) * l1BlockTime;
         if (age > certificateLife) revert BatchInbox_SnapshotExpired(core.snapshot, age, certificateLife);
-        bytes memory snapshot = Snapshots.load(code);
-        _checkDuty(core, head, snapshot, seed);
+        bytes memory snapshot = Snapshots.load(_serving.code);
+        _checkDuty(core, head, snapshot, _serving.seed);
         Certificates.verify(snapshot, certificate, message);
     }
 
@@ -419,6 +426,16 @@ contract BatchInbox is IBatchInbox {
 
     // -- Effects
 
+    /// @dev `hashCore` of a core whose fields were all read: reading refuses what is not the only encoding of a value.
+    function _hashOf(Core calldata core) private pure returns (bytes32 coreHash) {
+        assembly ("memory-safe") {
+            let at := mload(0x40)
+            calldatacopy(at, core, 640)
+            coreHash := keccak256(at, 640)
+        }
+    }
+
+    /// @dev emit BatchPosted(core.index, coreHash, msg.sender, core, dataHash, blobHashes, signers, performance), with the core as it was sent.
     function _tell(
         Core calldata core,
         bytes32 coreHash,
@@ -427,7 +444,27 @@ contract BatchInbox is IBatchInbox {
         uint256 signers,
         bytes calldata performance
     ) private {
-        emit BatchPosted(core.index, coreHash, msg.sender, core, dataHash, blobHashes, signers, performance);
+        bytes32 topic = BatchPosted.selector;
+        assembly ("memory-safe") {
+            // The core (20 words), dataHash, where blobHashes begin, signers, where performance begins: 24 words; then these two.
+            let at := mload(0x40)
+            calldatacopy(at, core, 640)
+            mstore(add(at, 640), dataHash)
+            mstore(add(at, 672), 768)
+            mstore(add(at, 704), signers)
+            let size := shl(5, add(mload(blobHashes), 1))
+            mstore(add(at, 736), add(768, size))
+            mcopy(add(at, 768), blobHashes, size)
+            let end := add(add(at, 768), size)
+            // Zeros up to the end of the last word; the length itself if there is none.
+            size := and(add(performance.length, 31), not(31))
+            mstore(add(end, size), 0)
+            mstore(end, performance.length)
+            end := add(end, 32)
+            calldatacopy(end, performance.offset, performance.length)
+            // The index is the core's third word.
+            log4(at, sub(add(end, size), at), topic, calldataload(add(core, 64)), coreHash, caller())
+        }
     }
 
     /// @dev Moves the anchor and, with a closing batch, on to the next epoch; returns the number of batches of this one.
@@ -447,6 +484,7 @@ contract BatchInbox is IBatchInbox {
             (row.closingOrigin, row.closingBatch) = (head.originNumber, head.index);
             // What a recovery's set certifies of blocks before it is in its own order: nobody is judged by it.
             if (core.lastHeight > head.cutHeight) (row.terms, row.performance) = (uint48(_termOf(core.lastView)), core.performance);
+            if (core.nextSnapshot != core.snapshot) _serve(core.nextSnapshot);
             _open(head, uint40(core.nextSnapshot));
         }
         _write(head);
@@ -482,8 +520,10 @@ contract BatchInbox is IBatchInbox {
 
     // -- Helpers
 
-    function _serving(uint64 id) private view returns (address code, bytes32 seed, uint64 takenBlock, uint64 sealBlock) {
-        return pool.servingData(id);
+    /// @dev Keeps what the pool knows of the set that certifies from now on: every batch reads it.
+    function _serve(uint64 id) private {
+        (address code, bytes32 seed, uint64 takenBlock, uint64 sealBlock) = pool.servingData(id);
+        _serving = Serving({code: code, takenBlock: uint48(takenBlock), sealBlock: uint48(sealBlock), seed: seed});
     }
 
     function _read() private view returns (Head memory) {

@@ -133,19 +133,19 @@ contract Staking is StakingLedger {
 
     /// @inheritdoc IStaking
     function slash(uint64 id, uint64 snapshot, uint16 bps) external returns (uint128 amount) {
-        if (msg.sender != slasher) revert Staking_NotSlasher(slasher, msg.sender);
+        _onlySlasher();
         Pot storage pot = _known(id);
         if (bps == 0 || bps > MAX_SLASH) revert Staking_SlashOutOfBounds(bps, MAX_SLASH);
         uint64 current = _period;
         if (snapshot >= current) revert Staking_UnknownSnapshot(snapshot);
         _checkReach(snapshot);
         uint256 spared = _joinedAfter(pot, snapshot, current);
-        uint256 reached = Math.mulDiv(pot.shares - spared, uint256(pot.stake) + 1, pot.shares + VIRTUAL_SHARES);
-        uint256 loss = Math.mulDiv(reached, bps, 10_000, Math.Rounding.Ceil);
+        uint256 reached = _toStake(pot, pot.shares - spared);
+        uint256 loss = _loss(reached, bps);
         // Crumbs beside spared stake are let be: there is no price at which the one is nothing and the other keeps its worth, and whoever
         // could order many slashes of nearly nothing would have all other stake counted as new, and shares without end.
         if (spared != 0 && (loss == reached || reached * CRUMBS < pot.stake)) loss = 0;
-        uint256 bonus = loss == 0 || spared == 0 ? 0 : Math.mulDiv(spared, loss, reached - loss);
+        uint256 bonus = loss == 0 || spared == 0 ? 0 : spared * loss / (reached - loss);
         bonus = Math.min(bonus, type(uint104).max - pot.shares);
         Slash storage s = pot.slashes[pot.slashCount++];
         (s.snapshot, s.period, s.bps, s.spared) = (uint24(snapshot), uint24(current), bps, uint104(spared));
@@ -163,13 +163,17 @@ contract Staking is StakingLedger {
 
     /// @inheritdoc IStaking
     function releaseSlashed(address receiver, uint256 amount) external {
-        if (msg.sender != slasher) revert Staking_NotSlasher(slasher, msg.sender);
+        _onlySlasher();
         // They would belong to nobody.
         if (receiver == address(this)) revert Staking_BadReceiver(receiver);
         if (amount > _totalSlashed) revert Staking_InsufficientStake(amount, _totalSlashed);
         _totalSlashed -= uint104(amount);
         emit SlashedReleased(receiver, amount, _totalSlashed);
         IERC20(token).safeTransfer(receiver, amount);
+    }
+
+    function _onlySlasher() private view {
+        if (msg.sender != slasher) revert Staking_NotSlasher(slasher, msg.sender);
     }
 
     // -- Owner and pool

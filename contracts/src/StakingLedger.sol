@@ -200,12 +200,20 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
     function _create(uint128 amount, uint16 commission, uint16 maxCommission) internal returns (uint64 id) {
         if (maxCommission > 10_000) revert Staking_CommissionTooHigh(maxCommission, 10_000);
         if (commission > maxCommission) revert Staking_CommissionTooHigh(commission, maxCommission);
+        if (amount == 0) revert Staking_ZeroAmount();
+        if (amount < minStake()) revert Staking_BelowMinimum(amount, minStake());
+        if (amount > maxStake()) revert Staking_AboveMaximum(amount, maxStake());
         id = ++_sequencerCount;
+        // The first price of a share, at which the shares are worth to the wei what they cost.
+        uint104 shares = (uint256(amount) * VIRTUAL_SHARES).toUint104();
+        uint24 from = uint24(_period);
         Pot storage pot = _pots[id];
         (pot.owner, pot.commission, pot.formerCommission, pot.maxCommission) = (msg.sender, commission, commission, maxCommission);
-        pot.created = uint24(_period);
+        (pot.stake, pot.shares, pot.sharesFrom, pot.created) = (uint256(amount).toUint88(), shares, from, from);
+        pot.positions[SELF].enter(shares, from);
         emit SequencerCreated(id, msg.sender, commission, maxCommission);
-        _bond(pot, id, amount);
+        emit Bonded(id, msg.sender, amount, shares, amount, shares, from);
+        _pull(amount);
     }
 
     function _bond(Pot storage pot, uint64 id, uint128 amount) internal {
@@ -303,7 +311,7 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
         for (uint256 i = 0; i < MAX_LOTS; ++i) {
             sum += lots[i].shares;
         }
-        return Math.mulDiv(amount, sum, shares);
+        return amount * sum / shares;
     }
 
     /// @dev Takes the shares of `amount` (at most what the position holds) out of it; says when they entered.
@@ -311,11 +319,7 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
         History.Trace storage trace = pot.positions[position];
         uint128 all = trace.value();
         // The whole position leaves no dust of shares behind.
-        shares = uint104(
-            amount == _toStake(pot, all)
-                ? all
-                : Math.mulDiv(amount, pot.shares + VIRTUAL_SHARES, uint256(pot.stake) + 1, Math.Rounding.Ceil)
-        );
+        shares = uint104(amount == _toStake(pot, all) ? all : Math.ceilDiv(amount * (pot.shares + VIRTUAL_SHARES), uint256(pot.stake) + 1));
         lots = trace.lots(trace.left, shares);
         for (uint256 i = 0; i < lots.length; ++i) {
             if (lots[i].from != pot.created) pot.joined[lots[i].from] -= lots[i].shares;
@@ -341,11 +345,11 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
             lots[0] = Segment({from: out.since, shares: uint128(shares)});
         }
         for (uint256 i = 0; i < lots.length; ++i) {
-            uint256 part = Math.mulDiv(left, lots[i].shares, shares);
+            uint256 part = left * lots[i].shares / shares;
             (left, shares) = (left - part, shares - lots[i].shares);
             for (uint256 k = out.slashCount; k < count; ++k) {
                 Slash storage s = pot.slashes[k];
-                if (lots[i].from <= s.snapshot && s.snapshot < out.period) part -= Math.mulDiv(part, s.bps, 10_000, Math.Rounding.Ceil);
+                if (lots[i].from <= s.snapshot && s.snapshot < out.period) part -= _loss(part, s.bps);
             }
             amount += uint128(part);
         }
@@ -443,7 +447,7 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
             uint256 old = points[i].from <= s.snapshot ? points[i].entered : trace.at(s.snapshot).entered;
             old = Math.max(old, trace.left);
             if (entered <= old) continue;
-            uint256 bonus = Math.min(Math.mulDiv(entered - old, s.bonus, s.spared), type(uint104).max - entered);
+            uint256 bonus = Math.min((entered - old) * s.bonus / s.spared, type(uint104).max - entered);
             if (points[last].from != s.period) points[++last] = History.Point({entered: 0, left: trace.left, from: s.period});
             points[last].entered = uint104(entered + bonus);
         }
@@ -470,6 +474,11 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
     /// @dev The commission of the next snapshot: a rise counts one period after the one it was announced in.
     function _commission(Pot storage pot) internal view returns (uint16) {
         return _period > pot.commissionRaisedIn ? pot.commission : pot.formerCommission;
+    }
+
+    /// @dev What a slash takes of stake, rounded up.
+    function _loss(uint256 stake, uint256 bps) internal pure returns (uint256) {
+        return (stake * bps + 9_999) / 10_000;
     }
 
     /// @dev What shares are worth now, rounded down. Amounts and shares have at most 128 bits, here and below, and their products fit.

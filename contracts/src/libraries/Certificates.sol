@@ -34,17 +34,21 @@ library Certificates {
     /// @dev Key and stake of the signers together; infinity if there are none.
     function _signers(bytes memory data, uint256 members, uint256 signers) private view returns (bytes memory key, uint256 stake) {
         uint256 present = _count(signers);
-        if (present * 2 <= members) return _sum(data, signers);
-        (key, stake) = (Snapshots.aggregate(data), Snapshots.totalStake(data));
-        if (present == members) return (key, stake);
-        (bytes memory missingKey, uint256 missingStake) = _sum(data, signers ^ ((1 << members) - 1));
-        return (Bls.add(key, Bls.negate(missingKey)), stake - missingStake);
+        if (present == members) return (Snapshots.aggregate(data), Snapshots.totalStake(data));
+        bool few = present * 2 <= members;
+        (key, stake) = _sum(data, few ? signers : signers ^ ((1 << members) - 1));
+        if (!few) {
+            // The aggregate of all is what a snapshot begins with.
+            Bls.subtract(data, key);
+            stake = Snapshots.totalStake(data) - stake;
+        }
+        key = Bls.firstOf(key);
     }
 
-    /// @dev Sums of the keys and of the stakes of the members in `bitmap`.
-    function _sum(bytes memory data, uint256 bitmap) private view returns (bytes memory key, uint256 stake) {
+    /// @dev Sums of the keys and of the stakes of the members in `bitmap`; the keys' sum is the first of the two points in `pair`.
+    function _sum(bytes memory data, uint256 bitmap) private view returns (bytes memory pair, uint256 stake) {
         // The sum so far, and the next key.
-        bytes memory pair = new bytes(2 * Bls.G2_LENGTH);
+        pair = new bytes(2 * Bls.G2_LENGTH);
         for (uint256 at = 0; bitmap != 0; at = Bls.G2_LENGTH) {
             uint256 i = _lowest(bitmap);
             bitmap &= bitmap - 1;
@@ -52,7 +56,6 @@ library Certificates {
             Cards.copyKey(Snapshots.cardOf(data, i), pair, at);
             if (at != 0) Bls.accumulate(pair);
         }
-        key = Bls.firstOf(pair);
     }
 
     /// @dev Number of the lowest bit that is set; there is one.

@@ -30,16 +30,16 @@ library History {
 
     /// @notice Adds shares from `period` on.
     function enter(Trace storage self, uint256 shares, uint64 period) internal {
-        _open(self, period);
-        self.entered = (self.entered + shares).toUint104();
+        uint24 from = _open(self, period);
+        (self.entered, self.from) = ((self.entered + shares).toUint104(), from);
     }
 
     /// @notice Takes the oldest shares out from `period` on; there must be as many.
     function leave(Trace storage self, uint256 shares, uint64 period) internal {
-        _open(self, period);
+        uint24 from = _open(self, period);
         uint256 left = self.left + shares;
         assert(left <= self.entered);
-        self.left = uint104(left);
+        (self.left, self.from) = (uint104(left), from);
     }
 
     /// @notice Shares held now.
@@ -98,15 +98,13 @@ library History {
         }
     }
 
-    /// @dev Keeps the newest sums as past ones if a new period begins. Nothing was held before the first entry: no point needed for it.
-    function _open(Trace storage self, uint64 period) private {
-        uint24 from = uint256(period).toUint24();
-        if (self.from == from) return;
-        if (self.entered != 0) {
-            self.past[self.older] = Point({entered: self.entered, left: self.left, from: self.from});
-            ++self.older;
-        }
-        self.from = from;
+    /// @dev Keeps the newest sums as past ones if a new period begins, which the caller writes with the new sums. Nothing was held before the
+    /// first entry: no point needed for it.
+    function _open(Trace storage self, uint64 period) private returns (uint24 from) {
+        from = uint256(period).toUint24();
+        if (self.from == from || self.entered == 0) return from;
+        self.past[self.older] = Point({entered: self.entered, left: self.left, from: self.from});
+        ++self.older;
     }
 
     function _point(Trace storage self, uint256 number) private view returns (Point memory) {

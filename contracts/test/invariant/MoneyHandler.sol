@@ -303,12 +303,14 @@ contract MoneyHandler is World {
 
     function compound(uint256 who, uint256 to) external counted {
         uint64 id = uint64(to % SEQUENCERS) + 1;
-        uint256 due = revenue.claimableTokens(id, account(who));
+        (uint256 ether_, uint256 due) = (revenue.claimable(id, account(who)), revenue.claimableTokens(id, account(who)));
         IStaking.Sequencer memory s = staking.sequencer(id);
         if (due == 0 || s.selfStake < 20_000e18 || s.stake + due > 100_000e18 || lens.previewEntry(id, uint128(due)) == 0) return;
         vm.deal(account(who), 0);
         if (!_enters(account(who), address(revenue), abi.encodeCall(revenue.compound, (id, 0)))) return;
         compounded[account(who)] += due;
+        // The ether income is paid in the same call.
+        claimsPaid += ether_;
         tokensPaid += due;
         bonded += due;
         ++successes[msg.sig];

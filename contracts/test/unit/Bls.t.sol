@@ -109,4 +109,31 @@ contract BlsTest is Test {
         assertFalse(Bls.verifyBoth("one", new bytes(128), "other", sum, Bls.DST, key));
         assertFalse(Bls.verifyBoth("one", sum, "other", new bytes(128), Bls.DST, key));
     }
+
+    function verifyBoth(bytes memory first, bytes memory second, bytes memory key) external view returns (bool) {
+        return Bls.verifyBoth("one", first, "other", second, Bls.DST, key);
+    }
+
+    /// A key or signature of another length is refused: what lies behind it in memory is never part of it.
+    function test_pairs_of_signatures_of_the_wrong_length_revert() public {
+        (bytes memory first, bytes memory second) = (BlsSigner.sign(7, "one"), BlsSigner.sign(7, "other"));
+        bytes memory key = BlsSigner.publicKey(7);
+        assertTrue(this.verifyBoth(first, second, key));
+        bytes memory refusal = abi.encodeWithSelector(Bls.Bls_InvalidPoint.selector, address(0x0f));
+        for (uint256 cut = 1; cut <= 128; cut *= 2) {
+            vm.expectRevert(refusal);
+            this.verifyBoth(_cut(first, 128 - cut), second, key);
+            vm.expectRevert(refusal);
+            this.verifyBoth(first, _cut(second, 128 - cut), key);
+            vm.expectRevert(refusal);
+            this.verifyBoth(first, second, _cut(key, 256 - cut));
+        }
+    }
+
+    function _cut(bytes memory data, uint256 length) private pure returns (bytes memory result) {
+        result = new bytes(length);
+        for (uint256 i = 0; i < length; ++i) {
+            result[i] = data[i];
+        }
+    }
 }
