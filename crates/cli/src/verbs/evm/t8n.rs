@@ -8,7 +8,7 @@ use crate::output::out;
 use alloy::{
     consensus::{Transaction as _, TxReceipt, proofs::calculate_withdrawals_root},
     eips::{eip2718::Typed2718, eip4895::Withdrawal, eip7840::BlobParams},
-    primitives::{Address, B256, Bytes, U256, keccak256, logs_bloom},
+    primitives::{Address, B256, Bytes, keccak256, logs_bloom},
     rlp::Encodable,
 };
 use baton_engine::{Environment, Receipt, Rules, Transition, Transitions, next_base_fee};
@@ -298,7 +298,7 @@ fn result(
     result
 }
 
-fn hex(number: impl Into<U256>) -> String {
+fn hex(number: impl Into<u128>) -> String {
     format!("{:#x}", number.into())
 }
 
