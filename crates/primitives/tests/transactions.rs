@@ -9,7 +9,7 @@ use alloy::{
     },
     hex,
     primitives::{Address, B256, Bytes, TxKind, U256, keccak256, uint},
-    rlp::{Encodable, Header},
+    rlp::Header,
     signers::{SignerSync, local::PrivateKeySigner},
 };
 use baton_primitives::{Fields, FieldsError, RecoveredBlock, Transaction, block_body};
