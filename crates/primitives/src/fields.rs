@@ -123,7 +123,7 @@ mod tests {
             let to = TxKind::Call(Default::default());
             let made = Fields { kind, chain_id: Some(7), to, ..Fields::default() }.unsigned().unwrap();
             assert_eq!(made.tx_type() as u8, kind);
-            assert_eq!(Transaction::decode_2718(&mut made.encoded_2718().as_slice()).ok(), Some(made));
+            assert_eq!(Transaction::decode_2718(&mut made.encoded_2718().as_slice()).unwrap(), made);
         }
         assert_eq!(Fields { kind: 3, ..Fields::default() }.unsigned(), Err(FieldsError::Type(3)));
         assert_eq!(Fields { kind: 4, ..Fields::default() }.unsigned(), Err(FieldsError::Create));

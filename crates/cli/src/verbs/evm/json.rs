@@ -14,14 +14,14 @@ use std::collections::BTreeMap;
 
 /// A number of up to 256 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Number(pub U256);
+pub struct Number(pub U256);
 
 impl Number {
     /// Reads text in any of the forms.
     ///
     /// # Errors
     /// If it is not a number, or too large.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let parsed = match text.trim_start_matches("0x:bigint ").strip_prefix("0x") {
             Some("") => return Ok(Self(U256::ZERO)),
             Some(digits) => U256::from_str_radix(digits, 16),
@@ -34,7 +34,7 @@ impl Number {
     ///
     /// # Errors
     /// If it is larger.
-    pub(super) fn u64(self) -> Result<u64, String> {
+    pub fn u64(self) -> Result<u64, String> {
         u64::try_from(self.0).map_err(|_| format!("{} is more than 64 bits hold", self.0))
     }
 
@@ -42,7 +42,7 @@ impl Number {
     ///
     /// # Errors
     /// If it is larger.
-    pub(super) fn u128(self) -> Result<u128, String> {
+    pub fn u128(self) -> Result<u128, String> {
         u128::try_from(self.0).map_err(|_| format!("{} is more than 128 bits hold", self.0))
     }
 }
@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for Number {
 /// An account of an allocation.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Account {
+pub struct Account {
     balance: Number,
     nonce: Number,
     code: Option<Bytes>,
@@ -73,13 +73,13 @@ pub(super) struct Account {
 }
 
 /// Accounts by address.
-pub(super) type Alloc = BTreeMap<Address, Account>;
+pub type Alloc = BTreeMap<Address, Account>;
 
 /// The accounts as the engine takes them.
 ///
 /// # Errors
 /// If a number is too large.
-pub(super) fn accounts(alloc: Alloc) -> Result<BTreeMap<Address, GenesisAccount>, String> {
+pub fn accounts(alloc: Alloc) -> Result<BTreeMap<Address, GenesisAccount>, String> {
     let account = |(address, account): (Address, Account)| {
         let slot = |(slot, value): (String, Number)| Ok((Number::parse(&slot)?.0, value.0));
         let mut storage: BTreeMap<U256, U256> = account.storage.into_iter().map(slot).collect::<Result<_, String>>()?;
@@ -91,7 +91,7 @@ pub(super) fn accounts(alloc: Alloc) -> Result<BTreeMap<Address, GenesisAccount>
 }
 
 /// The accounts as JSON, in geth's form: what is zero or empty is left out, but for the balance.
-pub(super) fn alloc(accounts: &BTreeMap<Address, GenesisAccount>) -> serde_json::Value {
+pub fn alloc(accounts: &BTreeMap<Address, GenesisAccount>) -> serde_json::Value {
     let account = |account: &GenesisAccount| {
         let mut json = serde_json::json!({ "balance": account.balance });
         if account.nonce != 0 {
@@ -114,14 +114,14 @@ pub(super) fn alloc(accounts: &BTreeMap<Address, GenesisAccount>) -> serde_json:
 /// An item of an access list.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct AccessItem {
+pub struct AccessItem {
     address: Address,
     #[serde(default)]
     storage_keys: Option<Vec<Number>>,
 }
 
 /// The access list of these items.
-pub(super) fn access_list(items: &[AccessItem]) -> AccessList {
+pub fn access_list(items: &[AccessItem]) -> AccessList {
     let item = |item: &AccessItem| AccessListItem {
         address: item.address,
         storage_keys: item.storage_keys.iter().flatten().map(|key| B256::from(key.0)).collect(),
@@ -132,7 +132,7 @@ pub(super) fn access_list(items: &[AccessItem]) -> AccessList {
 /// A signed authorization of EIP-7702.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Delegation {
+pub struct Delegation {
     chain_id: Number,
     address: Address,
     nonce: Number,
@@ -146,7 +146,7 @@ pub(super) struct Delegation {
 ///
 /// # Errors
 /// If a number is larger than its field.
-pub(super) fn authorizations(list: &[Delegation]) -> Result<Vec<SignedAuthorization>, String> {
+pub fn authorizations(list: &[Delegation]) -> Result<Vec<SignedAuthorization>, String> {
     let one = |item: &Delegation| {
         let inner = Authorization { chain_id: item.chain_id.0, address: item.address, nonce: item.nonce.u64()? };
         let parity = u8::try_from(item.y_parity.0).map_err(|_| "a parity is more than 8 bits hold".to_owned())?;

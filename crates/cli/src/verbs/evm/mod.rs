@@ -5,10 +5,10 @@
 //! statetest: ethereum/tests' GeneralStateTests   -> engine::Transitions -> root and logs, compared with the file's
 //! ```
 
-mod json;
-mod statetest;
-mod t8n;
-mod transaction;
+pub mod json;
+pub mod statetest;
+pub mod t8n;
+pub mod transaction;
 
 use clap::Subcommand;
 use eyre::Result;

@@ -107,7 +107,7 @@ struct Outcome {
 ///
 /// # Errors
 /// If a path cannot be read or holds something else than state tests.
-pub(super) fn run(verb: &StateTest) -> Result<ExitCode> {
+pub fn run(verb: &StateTest) -> Result<ExitCode> {
     let mut files = Vec::new();
     for path in &verb.paths {
         gather(path, &mut files)?;

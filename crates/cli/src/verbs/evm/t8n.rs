@@ -105,7 +105,7 @@ struct Stdin {
 ///
 /// # Errors
 /// If an input is missing or malformed, or an output cannot be written. A transaction that is malformed or invalid is none.
-pub(super) fn run(verb: &T8n) -> Result<()> {
+pub fn run(verb: &T8n) -> Result<()> {
     let inputs = [&verb.input_alloc, &verb.input_env, &verb.input_txs];
     let mut stdin = Stdin { alloc: None, env: None, txs: None };
     if inputs.contains(&&"stdin".to_owned()) {
@@ -263,7 +263,7 @@ fn result(
             json!({
                 "type": hex(transaction.ty()),
                 "root": "0x",
-                "status": hex(u8::from(receipt.status())),
+                "status": hex(receipt.status()),
                 "cumulativeGasUsed": hex(receipt.cumulative_gas_used()),
                 "logsBloom": logs_bloom(receipt.logs()),
                 "logs": receipt.logs().iter().map(log).collect::<Vec<_>>(),
@@ -298,8 +298,8 @@ fn result(
     result
 }
 
-fn hex(number: impl std::fmt::LowerHex) -> String {
-    format!("{number:#x}")
+fn hex(number: impl Into<u128>) -> String {
+    format!("{:#x}", number.into())
 }
 
 fn write(verb: &T8n, alloc: &Value, result: &Value, body: &Bytes) -> Result<()> {

@@ -11,12 +11,12 @@ use baton_primitives::{Fields, FieldsError, Transaction, sender};
 use serde::Deserialize;
 
 /// A transaction with its sender, or why it is none: text for people.
-pub(super) type Read = Result<(Transaction, Address), String>;
+pub type Read = Result<(Transaction, Address), String>;
 
 /// A transaction in the form of `t8n`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct JsonTransaction {
+pub struct JsonTransaction {
     #[serde(rename = "type")]
     kind: Option<Number>,
     chain_id: Option<Number>,
@@ -61,7 +61,7 @@ impl JsonTransaction {
     ///
     /// # Errors
     /// If a field does not fit, the type is not one of this chain's, or nobody signed it.
-    pub(super) fn read(&self, chain_id: u64) -> Read {
+    pub fn read(&self, chain_id: u64) -> Read {
         self.transaction(chain_id).map_err(|Refused(why)| why).and_then(with_sender)
     }
 
@@ -128,7 +128,7 @@ impl JsonTransaction {
 ///
 /// # Errors
 /// If it is no address.
-pub(super) fn kind_of(to: Option<&str>) -> Result<TxKind, String> {
+pub fn kind_of(to: Option<&str>) -> Result<TxKind, String> {
     match to.unwrap_or_default() {
         "" | "0x" => Ok(TxKind::Create),
         address => address.parse().map(TxKind::Call).map_err(|_| format!("{address} is no address")),
@@ -139,7 +139,7 @@ pub(super) fn kind_of(to: Option<&str>) -> Result<TxKind, String> {
 ///
 /// # Errors
 /// If the bytes are not exactly one transaction of this chain's types, or nobody signed it.
-pub(super) fn decode(mut bytes: &[u8]) -> Read {
+pub fn decode(mut bytes: &[u8]) -> Read {
     if let Some(kind @ (0x03 | 0x7d | 0x7e)) = bytes.first() {
         return Err(FieldsError::Type(*kind).to_string());
     }
@@ -154,7 +154,7 @@ pub(super) fn decode(mut bytes: &[u8]) -> Read {
 ///
 /// # Errors
 /// If the bytes are no list.
-pub(super) fn split(bytes: &[u8]) -> Result<Vec<Bytes>, String> {
+pub fn split(bytes: &[u8]) -> Result<Vec<Bytes>, String> {
     let mut rest = bytes;
     let outer = Header::decode(&mut rest).map_err(|error| error.to_string())?;
     if !outer.list || outer.payload_length != rest.len() {
