@@ -6,6 +6,7 @@ use alloy::{
     primitives::{Address, Bytes, U64, keccak256},
     rpc::types::{SyncInfo, SyncStatus},
 };
+use baton_primitives::predeploys::FEE_VAULT;
 use std::collections::BTreeMap;
 
 pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
@@ -26,6 +27,8 @@ pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
     table.add("eth_blockNumber() -> Quantity", |c, _| Reply::now(&U64::from(c.backend.heads().latest.get())));
     table.add("eth_protocolVersion() -> Quantity", |_, _| Reply::now(&U64::from(68)));
     table.add("eth_accounts() -> Address[]", |_, _| Reply::now(&Vec::<Address>::new()));
+    // Every block's beneficiary.
+    table.add("eth_coinbase() -> Address", |_, _| Reply::now(&FEE_VAULT));
     table.add("eth_mining() -> Boolean", |_, _| Reply::now(&false));
     table.add("eth_hashrate() -> Quantity", |_, _| Reply::now(&U64::ZERO));
     table.add("eth_syncing() -> Syncing", |c, _| {

@@ -451,7 +451,6 @@ async fn no_frame_makes_the_server_fail() {
         let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": [kind] });
         seeds.push(request.to_string().into_bytes());
     }
-    let mut closed = 0;
     while watch.goes_on() {
         let mut socket = open(&world).await;
         for _ in 0..FRAMES {
@@ -465,7 +464,6 @@ async fn no_frame_makes_the_server_fail() {
             let frame = frame(&mut rng, &payload);
             watch.step(&frame);
             if socket.write_all(&frame).await.is_err() {
-                closed += 1;
                 break;
             }
         }
@@ -473,6 +471,5 @@ async fn no_frame_makes_the_server_fail() {
         // It still serves others.
         assert_eq!(world.result("eth_blockNumber", json!([])).await, "0x1");
     }
-    assert!(closed > 0, "no frame ended a connection");
     watch.end();
 }
