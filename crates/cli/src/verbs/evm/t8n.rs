@@ -33,7 +33,7 @@ pub struct T8n {
     #[arg(long = "input.txs", value_name = "FILE", default_value = "txs.json")]
     input_txs: String,
     /// Directory of the outputs.
-    #[arg(long = "output.basedir", value_name = "DIRECTORY", default_value = "")]
+    #[arg(long = "output.basedir", value_name = "DIRECTORY", default_value = ".")]
     output_basedir: PathBuf,
     /// Accounts after the block.
     #[arg(long = "output.alloc", value_name = "FILE", default_value = "alloc.json")]
