@@ -85,12 +85,12 @@ struct EnvWithdrawal {
     amount: Number,
 }
 
-/// The transactions' JSON.
+/// The transactions' JSON. An empty list is no bytes, so lists come first.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Txs {
-    Rlp(Bytes),
     Objects(Vec<Value>),
+    Rlp(Bytes),
     None(()),
 }
 
