@@ -143,7 +143,7 @@ async fn rude(world: &World, address: &str) -> Result<usize> {
     let mut refused = 0;
     for round in 0..5 {
         let bodies: [(Vec<u8>, i64); 6] = [
-            (deep(1_000_000)[..1_500_000].as_bytes().to_vec(), -32700),
+            (deep(1_000_000).as_bytes()[..1_500_000].to_vec(), -32700),
             (
                 request("eth_getLogs", json!("DEEP")).to_string().replace("\"DEEP\"", &deep(500_000)).into_bytes(),
                 -32602,

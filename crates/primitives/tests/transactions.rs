@@ -43,17 +43,15 @@ fn number(value: &Value) -> U256 {
         Value::String(text) => text.parse().unwrap(),
         Value::Number(number) => U256::from(number.as_u64().unwrap()),
         Value::Null => U256::ZERO,
-        other => panic!("{other} is no number"),
+        other @ (Value::Bool(_) | Value::Array(_) | Value::Object(_)) => panic!("{other} is no number"),
     }
 }
 
 /// The vector's fields; none if one does not fit a transaction that our types hold.
 fn fields(tx: &Value, kind: u8, chain_id: Option<u64>) -> Option<Fields> {
     let word = |name: &str| number(&tx[name]);
-    let access_list = match &tx["accessList"] {
-        Value::Null => AccessList::default(),
-        list => serde_json::from_value(list.clone()).unwrap(),
-    };
+    let access_list: Option<AccessList> = serde_json::from_value(tx["accessList"].clone()).unwrap();
+    let access_list = access_list.unwrap_or_default();
     let price = if kind < 2 { "gasPrice" } else { "maxFeePerGas" };
     let to = tx["to"].as_str().filter(|to| *to != "0x");
     let bytes = |name: &str| tx[name].as_str().map(|data| data.parse::<Bytes>().unwrap());
