@@ -2,7 +2,7 @@
 
 use crate::{
     config::Config,
-    envelope::{Json, Malformed, Request, parse_element, write_answer},
+    envelope::{Body, Json, Malformed, Request, parse, parse_element, write_answer},
     error::{RpcError, code},
     filters::Filters,
     hub::Hub,
@@ -159,6 +159,19 @@ impl<B: Backend> Context<B> {
                 Some((Some(request.id?), result))
             }
             Err(malformed) => Some((malformed.id, Err(malformed.error))),
+        }
+    }
+
+    /// The answer to a body or message; `None` where there is nothing to say.
+    pub(crate) async fn answer(self: &Arc<Self>, body: &[u8]) -> Option<Vec<u8>> {
+        match parse(body, self.config.max_batch) {
+            Ok(Body::One(request)) => self.answer_one(request).await,
+            Ok(Body::Batch(elements)) => self.answer_batch(&elements).await,
+            Err(error) => {
+                let mut answer = Vec::new();
+                write_answer(&mut answer, None, &Err(error));
+                Some(answer)
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! JSON-RPC over HTTP POST.
 
 use crate::{
-    envelope::{Body as Parsed, parse, write_answer},
+    envelope::write_answer,
     error::{RpcError, code},
     ports::Backend,
     server::App,
@@ -40,11 +40,7 @@ pub(crate) async fn post<B: Backend>(State(app): State<App<B>>, request: Request
             return failure(StatusCode::REQUEST_TIMEOUT, error);
         }
     };
-    let answer = match parse(&body, config.max_batch) {
-        Ok(Parsed::One(request)) => app.context.answer_one(request).await,
-        Ok(Parsed::Batch(elements)) => app.context.answer_batch(&elements).await,
-        Err(error) => return failure(StatusCode::OK, error),
-    };
+    let answer = app.context.answer(&body).await;
     // Only notifications: there is nothing to say.
     answer.map_or_else(|| StatusCode::NO_CONTENT.into_response(), |answer| respond(StatusCode::OK, answer))
 }

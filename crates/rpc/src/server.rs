@@ -10,7 +10,6 @@
 use crate::{
     config::{Allow, Config},
     context::Context,
-    envelope::{Body as Parsed, parse, write_answer},
     feed, http as over_http,
     io::Stream,
     ports::Backend,
@@ -89,16 +88,7 @@ impl<B: Backend> Server<B> {
 
     /// Answers one body as a POST of it would be, without a socket; `None` where there is nothing to say.
     pub async fn answer(&self, body: &[u8]) -> Option<Vec<u8>> {
-        let context = &self.app.context;
-        match parse(body, context.config.max_batch) {
-            Ok(Parsed::One(request)) => context.answer_one(request).await,
-            Ok(Parsed::Batch(elements)) => context.answer_batch(&elements).await,
-            Err(error) => {
-                let mut answer = Vec::new();
-                write_answer(&mut answer, None, &Err(error));
-                Some(answer)
-            }
-        }
+        self.app.context.answer(body).await
     }
 
     /// Serves until `stop`, then gives open connections a moment to finish. It also ends if it can serve no

@@ -174,17 +174,7 @@ impl<B: Backend> Session<B> {
             return self.say(Some(answer)).await;
         }
         let context = Arc::clone(&self.context);
-        in_flight.push(Box::pin(async move {
-            match parse(&body, context.config.max_batch) {
-                Ok(Parsed::One(request)) => context.answer_one(request).await,
-                Ok(Parsed::Batch(elements)) => context.answer_batch(&elements).await,
-                Err(error) => {
-                    let mut answer = Vec::new();
-                    write_answer(&mut answer, None, &Err(error));
-                    Some(answer)
-                }
-            }
-        }));
+        in_flight.push(Box::pin(async move { context.answer(&body).await }));
         Ok(())
     }
 
