@@ -300,10 +300,14 @@ async fn a_restart_forgets_nothing(world: &mut World, chain_id: u64) -> Result<(
     world.kill(0).await;
     world.restart(0).await?;
     let l2 = world.l2(0);
-    let fates = (fate(&l2, first.hash).await?, fate(&l2, behind.hash).await?);
-    ensure!(
-        ["final", "posted", "settled"].contains(&fates.0.as_str()) && fates.1 == "pending",
-        "after a kill: {fates:?}"
-    );
+    // What was final since the last sync is in the journal of the pool again, until consensus hands its blocks over once more.
+    let is_final = || async {
+        let fate = fate(&l2, first.hash).await?;
+        ensure!(fate != "unknown", "what was final is forgotten after a kill");
+        Ok(["final", "posted", "settled"].contains(&fate.as_str()).then_some(()))
+    };
+    chain::wait_for(&world.nodes()[0].plan.ws(), "what was final is final again after a kill", SOON, is_final).await?;
+    let waits = fate(&l2, behind.hash).await?;
+    ensure!(waits == "pending", "what waited is {waits:?} after a kill");
     Ok(())
 }
