@@ -19,7 +19,7 @@ impl Engine {
     /// # Errors
     /// If the store fails, a root differs, or a row is stale, missing or left over.
     pub fn check_state(&self) -> Result<(), StoreError> {
-        let base = self.base();
+        let base = self.all_written()?;
         let differs = |expected, found| StoreError::HistoryRoot { height: base.height, expected, found };
         let (mut trie, mut rows) = (Trie::Empty, Rows::new());
         let mut storage_rows = BTreeMap::new();

@@ -20,8 +20,8 @@ pub struct Config {
     pub cached_codes: usize,
     /// Trie nodes kept in memory, about.
     pub cached_nodes: usize,
-    /// Longest time in which final blocks are written but not yet synced to the disk, and so lost to a process that is killed:
-    /// for who is given them again. Zero syncs each block.
+    /// Longest time in which final blocks are not written to the disk, and so lost to a process that is killed: for who is given
+    /// them again. Several blocks written together cost far less. Zero writes each block.
     pub sync_interval: Duration,
     /// Final heights below the head whose state can be read; `None` keeps all (an archive).
     pub history_blocks: Option<u64>,

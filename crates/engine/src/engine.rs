@@ -8,9 +8,8 @@ use crate::{
     genesis::execute_genesis,
     metrics,
     state::{Base, Caches, StateView},
-    store::{LogHeights, Outcome, Snapshot, Store},
+    store::{LogHeights, Outcome, Store},
     tree::Tree,
-    trie::Trie,
 };
 use alloy::{
     primitives::{B256, U256},
@@ -51,20 +50,12 @@ pub(crate) struct Shared {
     pub(crate) ran: Condvar,
     /// Height window of trie nodes that stay in memory.
     pub(crate) node_window: AtomicU64,
-    writer: Mutex<Writer>,
+    /// Held by who moves the final head or writes: when final blocks were written last.
+    writer: Mutex<Instant>,
 }
 
-/// Who moves the final head.
-#[derive(Debug)]
-struct Writer {
-    /// Height up to which the final blocks are on disk.
-    synced: u64,
-    /// When they were synced last.
-    at: Instant,
-}
-
-/// Most final blocks that are not synced to the disk.
-const MOST_UNSYNCED: u64 = 8;
+/// Most final blocks that are not written. Consensus must be ready to have so many and more unacknowledged.
+const MOST_UNWRITTEN: usize = 16;
 
 /// Which block's state a caller asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +93,7 @@ impl Engine {
         let genesis = execute_genesis(&config.genesis)?;
         let genesis_hash = genesis.hash();
         let store = Store::open(&config.path, config.database_cache_bytes, config.history_blocks, &genesis)?;
-        let base = base(store.snapshot()?, None)?;
+        let base = Base::written(store.snapshot()?, None)?;
         let entries = |count: usize| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
         let caches = Caches {
             values: ValueCache::new(config.cached_accounts, config.cached_slots, base.height),
@@ -116,7 +107,7 @@ impl Engine {
             running: Mutex::default(),
             ran: Condvar::new(),
             node_window: AtomicU64::new(1_024),
-            writer: Mutex::new(Writer { synced: base.height, at: Instant::now() }),
+            writer: Mutex::new(Instant::now()),
             tree: RwLock::new(Tree::new(Arc::new(base))),
             config,
         };
@@ -170,7 +161,7 @@ impl Engine {
     /// If the store fails.
     pub fn is_final(&self, hash: &B256) -> Result<bool, StoreError> {
         let base = self.base();
-        Ok(base.hash == *hash || base.snapshot.height(hash)?.is_some())
+        Ok(base.height_of(hash)?.is_some())
     }
 
     pub(crate) fn base(&self) -> Arc<Base> {
@@ -199,32 +190,36 @@ impl Engine {
             }
             BlockRef::Height(height) => {
                 let base = self.base();
-                let highest = base.height;
-                if height == highest {
-                    return Ok(self.view_over(base, None));
+                if height > base.height {
+                    return Err(ReadError::UnknownHeight { height, highest: base.height });
                 }
-                let (hash, header) =
-                    base.snapshot.header(height)?.ok_or(ReadError::UnknownHeight { height, highest })?;
-                return self.past_view(base, hash, header);
+                return self.final_view(base, height);
             }
         };
         if let Some(view) = self.live_view(hash) {
             return Ok(view);
         }
         let base = self.base();
-        let height = base.snapshot.height(&hash)?.ok_or(ReadError::UnknownBlock(hash))?;
+        let height = base.height_of(&hash)?.ok_or(ReadError::UnknownBlock(hash))?;
+        self.final_view(base, height)
+    }
+
+    /// The state after a block at or below the final head.
+    fn final_view(&self, base: Arc<Base>, height: u64) -> Result<StateView, ReadError> {
         if height == base.height {
             return Ok(self.view_over(base, None));
         }
-        let (_, header) = base.snapshot.header(height)?.ok_or(StoreError::Absent { table: "headers" })?;
-        self.past_view(base, hash, header)
-    }
-
-    fn past_view(&self, base: Arc<Base>, hash: B256, header: Header) -> Result<StateView, ReadError> {
-        if header.number < base.oldest {
-            return Err(ReadError::Pruned { height: header.number, oldest: base.oldest });
+        if height < base.oldest {
+            return Err(ReadError::Pruned { height, oldest: base.oldest });
         }
-        Ok(self.view_over(base, Some((hash, Box::new(header)))))
+        let upto = base.unwritten.iter().skip_while(|block| block.height() > height).cloned().collect();
+        match base.over(upto) {
+            Some(earlier) => Ok(self.view_over(Arc::new(earlier), None)),
+            None => {
+                let (hash, header) = base.header_at(height)?.ok_or(StoreError::Absent { table: "headers" })?;
+                Ok(self.view_over(base, Some((hash, Box::new(header)))))
+            }
+        }
     }
 
     fn view_over(&self, base: Arc<Base>, past: Option<(B256, Box<Header>)>) -> StateView {
@@ -240,8 +235,8 @@ impl Engine {
             return Ok(Some(block.block.clone()));
         }
         let base = self.base();
-        let Some(height) = base.snapshot.height(hash)? else { return Ok(None) };
-        Ok(base.snapshot.block(height)?.map(Arc::new))
+        let Some(height) = base.height_of(hash)? else { return Ok(None) };
+        block_of(&base, height)
     }
 
     /// A final block.
@@ -249,7 +244,7 @@ impl Engine {
     /// # Errors
     /// If the store fails.
     pub fn block_at(&self, height: u64) -> Result<Option<Arc<RecoveredBlock>>, StoreError> {
-        Ok(self.base().snapshot.block(height)?.map(Arc::new))
+        block_of(&self.base(), height)
     }
 
     /// Hash and header of a final block.
@@ -257,7 +252,7 @@ impl Engine {
     /// # Errors
     /// If the store fails.
     pub fn header_at(&self, height: u64) -> Result<Option<(B256, Header)>, StoreError> {
-        self.base().snapshot.header(height)
+        self.base().header_at(height)
     }
 
     /// A header, final or executed.
@@ -269,8 +264,8 @@ impl Engine {
             return Ok(Some(block.block.header().clone()));
         }
         let base = self.base();
-        let Some(height) = base.snapshot.height(hash)? else { return Ok(None) };
-        Ok(base.snapshot.header(height)?.map(|(_, header)| header))
+        let Some(height) = base.height_of(hash)? else { return Ok(None) };
+        Ok(base.header_at(height)?.map(|(_, header)| header))
     }
 
     /// The receipts of a block, final or executed.
@@ -282,8 +277,8 @@ impl Engine {
             return Ok(Some(block.receipts.clone()));
         }
         let base = self.base();
-        let Some(height) = base.snapshot.height(hash)? else { return Ok(None) };
-        Ok(base.snapshot.receipts(height)?.map(Arc::new))
+        let Some(height) = base.height_of(hash)? else { return Ok(None) };
+        receipts_of(&base, height)
     }
 
     /// The receipts of a final block.
@@ -291,7 +286,7 @@ impl Engine {
     /// # Errors
     /// If the store fails.
     pub fn receipts_at(&self, height: u64) -> Result<Option<Arc<Vec<Receipt>>>, StoreError> {
-        Ok(self.base().snapshot.receipts(height)?.map(Arc::new))
+        receipts_of(&self.base(), height)
     }
 
     /// The heights of final blocks among `heights`, ascending, whose blocks may hold logs with the filter's addresses and topics
@@ -309,7 +304,11 @@ impl Engine {
     /// # Errors
     /// If the store fails.
     pub fn outcome(&self, height: u64) -> Result<Option<Outcome>, StoreError> {
-        self.base().snapshot.outcome(height)
+        let base = self.base();
+        match base.unwritten(height) {
+            Some(block) => Ok(Some(block.outcome())),
+            None => base.snapshot.outcome(height),
+        }
     }
 
     /// Where a transaction is: in a final block, or in the executed blocks below the tip.
@@ -326,15 +325,16 @@ impl Engine {
             let index = usize::try_from(index).unwrap_or(usize::MAX);
             return Ok(Some(TransactionLocation { block, height, index, is_final: true }));
         }
-        Ok(layers.iter().find_map(|layer| {
+        Ok(layers.iter().chain(&base.unwritten).find_map(|layer| {
             let index = layer.block.transactions().iter().position(|transaction| transaction.tx_hash() == *hash)?;
-            Some(TransactionLocation { block: layer.hash(), height: layer.height(), index, is_final: false })
+            let (height, is_final) = (layer.height(), layer.height() <= base.height);
+            Some(TransactionLocation { block: layer.hash(), height, index, is_final })
         }))
     }
 
-    /// Makes a block and all its ancestors final, in one atomic commit; every block that does not descend from it is
-    /// forgotten. Returns the newly final blocks, ascending; none if it was final. A crash loses those above [`Self::synced`],
-    /// which is the head unless the configuration has a `sync_interval`.
+    /// Makes a block and all its ancestors final; every block that does not descend from it is forgotten. Returns the newly final
+    /// blocks, ascending; none if it was final. They are written at once or, if the configuration has a `sync_interval`, with
+    /// others later: a crash loses those above [`Self::synced`].
     ///
     /// # Errors
     /// If the block is not executed here, contradicts the final head, or the store fails.
@@ -345,7 +345,7 @@ impl Engine {
             (tree.base.clone(), tree.layers(hash))
         };
         let Some(mut layers) = layers else {
-            if base.snapshot.height(&hash)?.is_some() {
+            if base.height_of(&hash)?.is_some() {
                 return Ok(Vec::new());
             }
             let (head, height) = (base.hash, base.height);
@@ -354,47 +354,68 @@ impl Engine {
                 None => FinalizeError::NotExecuted(hash),
             });
         };
-        let Some(top) = layers.first().cloned() else { return Ok(layers) };
-        let start = Instant::now();
-        layers.reverse();
-        let blocks: Vec<&ExecutedBlock> = layers.iter().map(AsRef::as_ref).collect();
-        let due = writer.at.elapsed() >= self.shared.config.sync_interval;
-        let sync = due || top.height() >= writer.synced + MOST_UNSYNCED;
-        self.shared.store.commit(&blocks, base.oldest, sync)?;
-        if sync {
-            *writer = Writer { synced: top.height(), at: Instant::now() };
+        if layers.is_empty() {
+            return Ok(layers);
         }
-        let base = self::base(self.shared.store.snapshot()?, Some(&top))?;
+        let start = Instant::now();
+        let unwritten: Vec<_> = layers.iter().chain(&base.unwritten).cloned().collect();
+        let due = writer.elapsed() >= self.shared.config.sync_interval || unwritten.len() >= MOST_UNWRITTEN;
+        let next = if due { Some(self.write(&base, &unwritten)?) } else { base.over(unwritten) };
+        let Some(next) = next else { return Ok(Vec::new()) };
+        if due {
+            *writer = Instant::now();
+        }
+        layers.reverse();
         for block in &layers {
             self.shared.caches.values.advance(block.height(), &block.changes);
         }
+        let height = next.height;
         let unfinalized = {
             let mut tree = self.shared.tree.write();
-            tree.finalize(Arc::new(base));
+            tree.finalize(Arc::new(next));
             tree.len()
         };
         metrics::since("baton_engine_finalize_seconds", start);
-        metrics::tree(top.height(), unfinalized);
+        metrics::tree(height, unfinalized);
         Ok(layers)
+    }
+
+    /// Writes these blocks, newest first, in one atomic commit that is on disk when this returns. What several of them changed
+    /// is written once.
+    fn write(&self, base: &Base, unwritten: &[Arc<ExecutedBlock>]) -> Result<Base, StoreError> {
+        let start = Instant::now();
+        let blocks: Vec<&ExecutedBlock> = unwritten.iter().rev().map(AsRef::as_ref).collect();
+        self.shared.store.commit(&blocks, base.oldest)?;
+        let written = Base::written(self.shared.store.snapshot()?, blocks.last().copied())?;
+        metrics::since("baton_engine_write_seconds", start);
+        Ok(written)
     }
 
     /// Height up to which a crash loses nothing.
     pub fn synced(&self) -> u64 {
-        self.shared.writer.lock().synced
+        self.base().written
     }
 
-    /// Syncs all final blocks to the disk; answers the height up to which they are.
+    /// Writes all final blocks to the disk; answers the height up to which they are.
     ///
     /// # Errors
     /// If the store fails.
     pub fn sync(&self) -> Result<u64, StoreError> {
         let mut writer = self.shared.writer.lock();
-        let (head, _) = self.head();
-        if writer.synced < head {
-            self.shared.store.sync()?;
-            *writer = Writer { synced: head, at: Instant::now() };
+        let base = self.base();
+        if base.unwritten.is_empty() {
+            return Ok(base.written);
         }
-        Ok(writer.synced)
+        let written = Arc::new(self.write(&base, &base.unwritten)?);
+        self.shared.tree.write().finalize(written.clone());
+        *writer = Instant::now();
+        Ok(written.height)
+    }
+
+    /// What is written, once everything final is.
+    pub(crate) fn all_written(&self) -> Result<Arc<Base>, StoreError> {
+        self.sync()?;
+        Ok(self.base())
     }
 
     /// The sum of all balances of the final state, wei: reads every account.
@@ -402,7 +423,7 @@ impl Engine {
     /// # Errors
     /// If the store fails.
     pub fn supply(&self) -> Result<U256, StoreError> {
-        let accounts = self.base().snapshot.all_accounts()?;
+        let accounts = self.all_written()?.snapshot.all_accounts()?;
         Ok(accounts.iter().map(|(_, account, _)| account.balance).sum())
     }
 
@@ -411,23 +432,20 @@ impl Engine {
     /// # Errors
     /// If the store fails.
     pub fn history_rows(&self) -> Result<u64, StoreError> {
-        self.base().snapshot.history_rows()
+        self.all_written()?.snapshot.history_rows()
     }
 }
 
-/// The final head in `snapshot`; with its trie in memory if it is `top`.
-pub(crate) fn base(snapshot: Snapshot, top: Option<&ExecutedBlock>) -> Result<Base, StoreError> {
-    let absent = |table: &'static str| StoreError::Absent { table };
-    let height = snapshot.meta_u64("head")?.ok_or(absent("meta"))?;
-    let oldest = snapshot.meta_u64("history")?.ok_or(absent("meta"))?;
-    let (hash, header, outcome, trie) = match top {
-        Some(top) => (top.hash(), top.block.header().clone(), top.outcome(), top.trie.clone()),
-        None => {
-            let (hash, header) = snapshot.header(height)?.ok_or(absent("headers"))?;
-            let outcome = snapshot.outcome(height)?.ok_or(absent("outcomes"))?;
-            let trie = Trie::stored(header.state_root);
-            (hash, header, outcome, trie)
-        }
-    };
-    Ok(Base { snapshot, height, hash, header, outcome, oldest, trie })
+fn block_of(base: &Base, height: u64) -> Result<Option<Arc<RecoveredBlock>>, StoreError> {
+    match base.unwritten(height) {
+        Some(block) => Ok(Some(block.block.clone())),
+        None => Ok(base.snapshot.block(height)?.map(Arc::new)),
+    }
+}
+
+fn receipts_of(base: &Base, height: u64) -> Result<Option<Arc<Vec<Receipt>>>, StoreError> {
+    match base.unwritten(height) {
+        Some(block) => Ok(Some(block.receipts.clone())),
+        None => Ok(base.snapshot.receipts(height)?.map(Arc::new)),
+    }
 }

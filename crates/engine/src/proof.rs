@@ -35,7 +35,7 @@ impl Engine {
     ) -> Result<EIP1186AccountProofResponse, ReadError> {
         let view = self.state(at)?;
         let trie = trie_of(&view, self.shared.config.call_timeout)?;
-        let snapshot = &view.base.snapshot;
+        let snapshot: &Snapshot = &view.base.snapshot;
         let hashed = keccak256(address);
         let (account_proof, leaf) = trie.prove(&hashed, snapshot)?;
         let storage = leaf.as_ref().map_or(Trie::Empty, |leaf| leaf.storage.clone());
@@ -69,7 +69,7 @@ pub(crate) fn trie_of(view: &StateView, limit: Duration) -> Result<Trie<AccountL
     }
 }
 
-/// The trie after block `height`: the final trie with everything undone that changed since.
+/// The trie after block `height`: the written trie with everything undone that changed since.
 fn rebuild(base: &Base, height: u64, expected: B256, limit: Duration) -> Result<Trie<AccountLeaf>, ReadError> {
     let deadline = Instant::now() + limit;
     let in_time = || match Instant::now() < deadline {
@@ -79,7 +79,7 @@ fn rebuild(base: &Base, height: u64, expected: B256, limit: Duration) -> Result<
     let snapshot: &Snapshot = &base.snapshot;
     let mut accounts = BTreeSet::new();
     let mut slots: B256Map<BTreeSet<B256>> = B256Map::default();
-    for changed in height + 1..=base.height {
+    for changed in height + 1..=base.written {
         in_time()?;
         let (account_keys, slot_keys) = snapshot.changed(changed)?.ok_or(StoreError::Absent { table: "changed" })?;
         accounts.extend(account_keys);
@@ -87,7 +87,13 @@ fn rebuild(base: &Base, height: u64, expected: B256, limit: Duration) -> Result<
             slots.entry(address).or_default().insert(slot);
         }
     }
-    let mut trie = base.trie.clone();
+    let mut trie = match base.unwritten.is_empty() {
+        true => base.trie.clone(),
+        false => {
+            let (_, header) = snapshot.header(base.written)?.ok_or(StoreError::Absent { table: "headers" })?;
+            Trie::stored(header.state_root)
+        }
+    };
     let mut rows = Rows::new();
     for hashed in &accounts {
         in_time()?;

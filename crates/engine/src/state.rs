@@ -1,4 +1,4 @@
-//! Reading a state: the layers of the unfinalized blocks over a snapshot of the final state.
+//! Reading a state: the layers of the unfinalized blocks over those of the final ones that are not written, over a snapshot.
 
 use crate::{
     cache::ValueCache,
@@ -20,10 +20,15 @@ use revm::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-/// The final head: its snapshot and its trie.
+/// A final block and everything final below it: what is written, and the blocks since then, which are in memory until several
+/// of them are written together.
 #[derive(Debug)]
 pub(crate) struct Base {
-    pub(crate) snapshot: Snapshot,
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Height of the snapshot.
+    pub(crate) written: u64,
+    /// The final blocks above the snapshot, newest first.
+    pub(crate) unwritten: Vec<Arc<ExecutedBlock>>,
     pub(crate) height: u64,
     pub(crate) hash: B256,
     pub(crate) header: Header,
@@ -31,6 +36,94 @@ pub(crate) struct Base {
     /// Oldest height whose state can be read.
     pub(crate) oldest: u64,
     pub(crate) trie: Trie<AccountLeaf>,
+}
+
+impl Base {
+    /// The head of a snapshot; with its trie in memory if it is `top`.
+    pub(crate) fn written(snapshot: Snapshot, top: Option<&ExecutedBlock>) -> Result<Self, StoreError> {
+        let absent = |table: &'static str| StoreError::Absent { table };
+        let height = snapshot.meta_u64("head")?.ok_or(absent("meta"))?;
+        let oldest = snapshot.meta_u64("history")?.ok_or(absent("meta"))?;
+        let (hash, header, outcome, trie) = match top {
+            Some(top) => (top.hash(), top.block.header().clone(), top.outcome(), top.trie.clone()),
+            None => {
+                let (hash, header) = snapshot.header(height)?.ok_or(absent("headers"))?;
+                let outcome = snapshot.outcome(height)?.ok_or(absent("outcomes"))?;
+                let trie = Trie::stored(header.state_root);
+                (hash, header, outcome, trie)
+            }
+        };
+        let (snapshot, unwritten) = (Arc::new(snapshot), Vec::new());
+        Ok(Self { snapshot, written: height, unwritten, height, hash, header, outcome, oldest, trie })
+    }
+
+    /// The head after the first of `unwritten`, which follow the snapshot of this one, newest first. `None` if there are none.
+    pub(crate) fn over(&self, unwritten: Vec<Arc<ExecutedBlock>>) -> Option<Self> {
+        let top = unwritten.first()?;
+        Some(Self {
+            snapshot: self.snapshot.clone(),
+            written: self.written,
+            height: top.height(),
+            hash: top.hash(),
+            header: top.block.header().clone(),
+            outcome: top.outcome(),
+            oldest: self.oldest,
+            trie: top.trie.clone(),
+            unwritten,
+        })
+    }
+
+    /// A final block that is not written.
+    pub(crate) fn unwritten(&self, height: u64) -> Option<&Arc<ExecutedBlock>> {
+        self.unwritten.iter().find(|block| block.height() == height)
+    }
+
+    /// Hash and header of a final block.
+    pub(crate) fn header_at(&self, height: u64) -> Result<Option<(B256, Header)>, StoreError> {
+        match self.unwritten(height) {
+            Some(block) => Ok(Some((block.hash(), block.block.header().clone()))),
+            None => self.snapshot.header(height),
+        }
+    }
+
+    /// Hash of a final block.
+    pub(crate) fn hash_at(&self, height: u64) -> Result<Option<B256>, StoreError> {
+        match self.unwritten(height) {
+            Some(block) => Ok(Some(block.hash())),
+            None => self.snapshot.hash(height),
+        }
+    }
+
+    /// Height of a final block.
+    pub(crate) fn height_of(&self, hash: &B256) -> Result<Option<u64>, StoreError> {
+        match self.unwritten.iter().find(|block| block.hash() == *hash) {
+            Some(block) => Ok(Some(block.height())),
+            None => self.snapshot.height(hash),
+        }
+    }
+
+    fn account(&self, address: Address) -> Result<Option<Account>, StoreError> {
+        match self.unwritten.iter().find_map(|block| block.changes.accounts.get(&address)) {
+            Some(change) => Ok(change.after),
+            None => Ok(self.snapshot.account(&keccak256(address))?.map(|(account, _)| account)),
+        }
+    }
+
+    fn slot(&self, address: Address, slot: U256) -> Result<U256, StoreError> {
+        let changed = |block: &Arc<ExecutedBlock>| block.changes.accounts.get(&address)?.slots.get(&slot).copied();
+        match self.unwritten.iter().find_map(changed) {
+            Some(change) => Ok(change.after),
+            None => self.snapshot.slot(&keccak256(address), &hash_slot(slot)),
+        }
+    }
+
+    fn code(&self, hash: &B256) -> Result<Bytecode, StoreError> {
+        if let Some(code) = self.unwritten.iter().find_map(|block| block.changes.codes.get(hash)) {
+            return Ok(code.clone());
+        }
+        let bytes = self.snapshot.code(hash)?.ok_or(StoreError::Code(*hash))?;
+        Bytecode::new_raw_checked(bytes.into()).map_err(|_| StoreError::Row { table: "codes" })
+    }
 }
 
 /// Caches that all views share.
@@ -88,9 +181,7 @@ impl StateView {
                 return Ok(change.after);
             }
         }
-        self.caches.values.account(address, self.base.height, || {
-            Ok(self.base.snapshot.account(&keccak256(address))?.map(|(account, _)| account))
-        })
+        self.caches.values.account(address, self.base.height, || self.base.account(address))
     }
 
     fn slot(&self, address: Address, slot: U256) -> Result<U256, StoreError> {
@@ -104,9 +195,7 @@ impl StateView {
                 return Ok(change.after);
             }
         }
-        self.caches
-            .values
-            .slot(address, slot, self.base.height, || self.base.snapshot.slot(&keccak256(address), &hash_slot(slot)))
+        self.caches.values.slot(address, slot, self.base.height, || self.base.slot(address, slot))
     }
 
     fn code_by_hash(&self, hash: B256) -> Result<Bytecode, StoreError> {
@@ -121,8 +210,7 @@ impl StateView {
                 return Ok(code.clone());
             }
         }
-        let bytes = self.base.snapshot.code(&hash)?.ok_or(StoreError::Code(hash))?;
-        let code = Bytecode::new_raw_checked(bytes.into()).map_err(|_| StoreError::Row { table: "codes" })?;
+        let code = self.base.code(&hash)?;
         self.caches.codes.lock().put(hash, code.clone());
         Ok(code)
     }
@@ -132,7 +220,7 @@ impl StateView {
         match layer {
             Some(layer) => Ok(layer.hash()),
             None if height > self.header().number => Ok(B256::ZERO),
-            None => Ok(self.base.snapshot.hash(height)?.unwrap_or_default()),
+            None => Ok(self.base.hash_at(height)?.unwrap_or_default()),
         }
     }
 

@@ -11,7 +11,6 @@
 
 use crate::{
     changes::Changes,
-    engine::base,
     error::{InvalidTransaction, StoreError},
     evm::{self, Failure, SPEC},
     executed::{ExecutedBlock, Receipt},
@@ -139,7 +138,7 @@ impl Transitions {
     pub fn new() -> Result<Self, StoreError> {
         let nothing = layer(&BTreeMap::new(), Header::default());
         let store = Store::in_memory(&nothing)?;
-        let empty = base(store.snapshot()?, Some(&nothing))?;
+        let empty = Base::written(store.snapshot()?, Some(&nothing))?;
         // Shared by all states: whatever is not in a state's own layer is absent, and code is known by its hash.
         let caches = Caches {
             values: crate::cache::ValueCache::new(1, 1, 0),
@@ -201,7 +200,7 @@ impl Transitions {
         }
 
         let processed = process.finish(false)?;
-        let (_, state_root, _) = processed.changes.apply(view.trie(), &view.base.snapshot, header.number)?;
+        let (_, state_root, _) = processed.changes.apply(view.trie(), &*view.base.snapshot, header.number)?;
         let body: Vec<&Transaction> =
             included.iter().filter_map(|index| transactions.get(*index)).map(|(transaction, _)| transaction).collect();
         Ok(Transition {

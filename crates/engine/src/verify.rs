@@ -77,7 +77,10 @@ impl Engine {
 
     fn read_back(&self, hash: B256) -> Result<Option<Arc<ExecutedBlock>>, StoreError> {
         let base = self.base();
-        let Some(height) = base.snapshot.height(&hash)? else { return Ok(None) };
+        let Some(height) = base.height_of(&hash)? else { return Ok(None) };
+        if let Some(block) = base.unwritten(height) {
+            return Ok(Some(block.clone()));
+        }
         let absent = |table: &'static str| StoreError::Absent { table };
         let block = base.snapshot.block(height)?.ok_or(absent("blocks"))?;
         let receipts = base.snapshot.receipts(height)?.ok_or(absent("receipts"))?;
@@ -157,19 +160,19 @@ impl Engine {
         height: u64,
     ) -> Result<Sealed, StoreError> {
         let start = Instant::now();
-        let state = || processed.changes.apply(parent.trie(), &parent.base.snapshot, height);
+        let state = || processed.changes.apply(parent.trie(), &*parent.base.snapshot, height);
         let roots =
             || (calculate_transaction_root(transactions), ordered_trie_root_encoded(&processed.encoded_receipts));
         let (state, (transactions_root, receipts_root)) = rayon::join(state, roots);
         let (mut trie, state_root, rows) = state?;
         if height.is_multiple_of(PRUNE_EVERY) {
-            self.prune(&mut trie, parent.base.height);
+            self.prune(&mut trie, parent.base.written);
         }
         metrics::since("baton_engine_seal_seconds", start);
         Ok(Sealed { processed, trie, state_root, rows, transactions_root, receipts_root })
     }
 
-    /// Forgets the trie nodes that recent blocks did not touch. All nodes as old as the final `height` are in the store.
+    /// Forgets the trie nodes that recent blocks did not touch. All nodes as old as `height` are in the store.
     fn prune(&self, trie: &mut Trie<crate::trie::AccountLeaf>, height: u64) {
         let window = self.shared.node_window.load(Ordering::Relaxed);
         let kept = trie.prune(height.saturating_sub(window));

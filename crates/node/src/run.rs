@@ -39,8 +39,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Held while a node runs, so that no second one uses its directory.
 const LOCK: &str = "lock";
-/// Longest time in which final blocks are not yet synced to the disk.
-const SYNC_INTERVAL: Duration = Duration::from_millis(200);
+/// Longest time in which final blocks are not yet written to the disk.
+const SYNC_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Runs a node until `stop` is cancelled or something fails. An ordered stop gives the baton on first.
 ///

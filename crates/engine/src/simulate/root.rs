@@ -59,7 +59,7 @@ impl Roots {
 
     /// The root of the state that `database` has now.
     pub(crate) fn root(&mut self, database: &CacheDB<StateView>, height: u64) -> Result<B256, StoreError> {
-        let source = &database.db.base.snapshot;
+        let source = &*database.db.base.snapshot;
         let mut rows = Rows::new();
         let changed = std::mem::take(&mut self.changed);
         for (address, Changed { slots, cleared }) in &changed {

@@ -13,7 +13,7 @@ use super::{
 use crate::{error::StoreError, executed::ExecutedBlock};
 use alloy::{primitives::B256, rlp::Encodable};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
-use redb::{Durability, ReadableTable, Table, WriteTransaction};
+use redb::{ReadableTable, Table, WriteTransaction};
 use std::collections::BTreeMap;
 
 type Bytes<'a> = Table<'a, &'static [u8], &'static [u8]>;
@@ -23,7 +23,7 @@ type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 impl Store {
     /// Writes the genesis into an empty database.
     pub(super) fn create(&self, genesis: &ExecutedBlock) -> Result<(), StoreError> {
-        let transaction = self.begin(true)?;
+        let transaction = self.begin()?;
         {
             let mut meta = transaction.open_table(META)?;
             meta.insert("layout", LAYOUT.to_be_bytes().as_slice())?;
@@ -39,31 +39,20 @@ impl Store {
         Ok(())
     }
 
-    /// Writes final blocks, ascending and contiguous, that follow the stored head. Every reader sees them from then on; unless
-    /// `synced`, a process that is killed loses them, and what was written so since the last synced commit.
-    pub(crate) fn commit(&self, blocks: &[&ExecutedBlock], oldest: u64, synced: bool) -> Result<u64, StoreError> {
-        let transaction = self.begin(synced)?;
+    /// Writes final blocks, ascending and contiguous, that follow the stored head.
+    pub(crate) fn commit(&self, blocks: &[&ExecutedBlock], oldest: u64) -> Result<(), StoreError> {
+        let transaction = self.begin()?;
         let head = blocks.last().map_or(0, |block| block.height());
         let keep_from = self.history_blocks.map_or(0, |blocks| head.saturating_sub(blocks)).max(oldest);
         write(&transaction, blocks, Some(oldest), keep_from)?;
         transaction.commit()?;
-        Ok(keep_from)
-    }
-
-    /// Syncs every commit so far to the disk.
-    pub(crate) fn sync(&self) -> Result<(), StoreError> {
-        self.begin(true)?.commit()?;
         Ok(())
     }
 
-    fn begin(&self, synced: bool) -> Result<WriteTransaction, StoreError> {
+    fn begin(&self) -> Result<WriteTransaction, StoreError> {
         let mut transaction = self.database.begin_write()?;
-        if synced {
-            // Saves the page allocator with each commit: a killed process reopens at once, whatever the size.
-            transaction.set_quick_repair(true);
-        } else {
-            transaction.set_durability(Durability::None)?;
-        }
+        // Saves the page allocator with each commit: a killed process reopens at once, whatever the size.
+        transaction.set_quick_repair(true);
         Ok(transaction)
     }
 }

@@ -83,12 +83,15 @@ pub struct LogHeights {
     places: Vec<Place>,
     next: u64,
     last: u64,
+    /// Then these, which have no rows yet.
+    unwritten: RangeInclusive<u64>,
 }
 
 impl LogHeights {
     /// The filter's own range counts for nothing.
     pub(crate) fn new(base: Arc<Base>, filter: &Filter, heights: RangeInclusive<u64>) -> Result<Self, StoreError> {
-        let (next, last) = (*heights.start(), (*heights.end()).min(base.height));
+        let (next, last) = (*heights.start(), (*heights.end()).min(base.written));
+        let unwritten = next.max(base.written.saturating_add(1))..=(*heights.end()).min(base.height);
         let addresses = filter.address.iter().map(|address| digest(ADDRESS, address.as_slice())).collect();
         let topics = filter.topics.iter().zip(TOPICS..);
         let topics = topics.map(|(topics, place)| topics.iter().map(|topic| digest(place, topic.as_slice())).collect());
@@ -105,7 +108,7 @@ impl LogHeights {
             Ok(Place(walks))
         };
         let places = wanted.into_iter().map(place).collect::<Result<_, _>>()?;
-        Ok(Self { base, places, next, last })
+        Ok(Self { base, places, next, last, unwritten })
     }
 
     fn find(&mut self) -> Result<Option<u64>, StoreError> {
@@ -136,7 +139,10 @@ impl Iterator for LogHeights {
     type Item = Result<u64, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.find().transpose()
+        match self.find().transpose() {
+            None => self.unwritten.next().map(Ok),
+            found => found,
+        }
     }
 }
 

@@ -30,7 +30,7 @@ fn a_child_that_finalizes_blocks_until_it_is_killed() {
     }
 }
 
-/// Not a test of its own, like the one above: a process that writes blocks which it does not sync to the disk.
+/// Not a test of its own, like the one above: a process whose final blocks are seldom written.
 #[test]
 fn a_child_that_seldom_syncs_until_it_is_killed() {
     let Ok(directory) = std::env::var(DIRECTORY) else { return };
@@ -42,7 +42,7 @@ fn a_child_that_seldom_syncs_until_it_is_killed() {
         let block = block_on(&engine, parent, vec![transfer(0, nonce, Address::with_last_byte(99), 1)]);
         parent = block.hash();
         engine.finalize(parent).unwrap();
-        assert_eq!(engine.head().0, block.height(), "readers see what is not synced");
+        assert_eq!(engine.head().0, block.height(), "readers see what is not written");
         writeln!(out, "final {} {parent}", engine.synced()).unwrap();
     }
     writeln!(out, "final {} {parent}", engine.sync().unwrap()).unwrap();
@@ -65,11 +65,11 @@ fn a_killed_process_keeps_what_it_synced_and_takes_the_rest_again() {
     let told = told.lines().filter_map(|line| line.split("final ").nth(1)?.split_once(' '));
     let told: Vec<(u64, B256)> = told.map(|(synced, hash)| (synced.parse().unwrap(), hash.parse().unwrap())).collect();
     let synced: Vec<u64> = told.iter().map(|(synced, _)| *synced).collect();
-    let by_count = (1..=21u64).map(|height| height / 8 * 8);
+    let by_count = (1..=21u64).map(|height| height / 16 * 16);
     assert_eq!(synced, by_count.chain([21, 21]).collect::<Vec<_>>());
 
     let engine = Engine::open(config(dir.path(), 4)).unwrap();
-    assert_eq!(engine.head(), (21, told[20].1), "the last block was not synced");
+    assert_eq!(engine.head(), (21, told[20].1), "the last block was not written");
     assert_eq!(engine.synced(), 21);
     engine.check_state().unwrap();
     let again = block_on(&engine, engine.head().1, vec![transfer(0, 21, Address::with_last_byte(99), 1)]);

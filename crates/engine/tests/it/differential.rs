@@ -3,8 +3,8 @@
 use crate::{
     oracle::Oracle,
     world::{
-        ETHER, LOOP, MIRROR, PHOENIX, Plain, REVERT, STORE, Script, Verdict, attributes, budget, config, deposit,
-        expectation, genesis, phoenix_child, signer,
+        ETHER, LOOP, MIRROR, PHOENIX, Plain, REVERT, STORE, Script, Verdict, attributes, budget, deposit,
+        expectation, genesis, phoenix_child, seldom, signer,
     },
 };
 use alloy::{
@@ -98,8 +98,8 @@ fn random_blocks_equal_an_independent_execution() {
     let blocks: u64 = std::env::var("BATON_RANDOM_BLOCKS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
     let mut rng = StdRng::seed_from_u64(0xba70);
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let builder = Engine::open(config(dirs[0].path(), ACCOUNTS)).unwrap();
-    let mut small = config(dirs[1].path(), ACCOUNTS);
+    let builder = Engine::open(seldom(dirs[0].path(), ACCOUNTS)).unwrap();
+    let mut small = seldom(dirs[1].path(), ACCOUNTS);
     // The follower has next to no caches: everything is read back from disk all the time.
     (small.cached_accounts, small.cached_slots, small.cached_nodes) = (1, 1, 1);
     let mut follower = Engine::open(small.clone()).unwrap();
@@ -168,6 +168,7 @@ fn random_blocks_equal_an_independent_execution() {
         if rng.random_bool(0.5) {
             follower.finalize(parent).unwrap();
             if rng.random_bool(0.2) {
+                follower.sync().unwrap();
                 drop(follower);
                 follower = Engine::open(small.clone()).unwrap();
             }

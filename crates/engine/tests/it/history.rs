@@ -1,6 +1,6 @@
 //! Old states and their proofs.
 
-use crate::world::{Plain, STORE, block_on, config, signer, transfer};
+use crate::world::{Plain, STORE, block_on, config, seldom, signer, transfer};
 use alloy::primitives::{Address, B256, U256, keccak256};
 use alloy::rpc::types::simulate::SimBlock;
 use alloy_trie::{Nibbles, TrieAccount, proof::verify_proof};
@@ -65,6 +65,71 @@ fn every_kept_height_can_be_read_and_proven_and_older_ones_say_so() {
     }
     assert!(matches!(engine.state(BlockRef::Height(13)), Err(ReadError::UnknownHeight { highest: 12, .. })));
     assert!(matches!(engine.state(BlockRef::Hash(B256::ZERO)), Err(ReadError::UnknownBlock(_))));
+}
+
+#[test]
+fn what_is_final_but_not_written_reads_like_what_is() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let (at_once, later) =
+        (Engine::open(config(dirs[0].path(), 4)).unwrap(), Engine::open(seldom(dirs[1].path(), 4)).unwrap());
+    let to = Address::repeat_byte(7);
+    let slots = [U256::ZERO, U256::from(1), U256::from(2)];
+    let mut parent = at_once.genesis_hash();
+    let mut hashes = vec![parent];
+    let mut most_unwritten = 0;
+    for height in 1..=40u64 {
+        let nonce = (height - 1) * 2;
+        let write = Plain::store(nonce, height % 2, (height * 3) % 4).sign(&signer(0), 1, None);
+        let transactions = vec![write, transfer(0, nonce + 1, to, 10)];
+        let block = block_on(&at_once, parent, transactions.clone());
+        assert_eq!(block_on(&later, parent, transactions).hash(), block.hash());
+        parent = block.hash();
+        hashes.push(parent);
+        if height % 3 != 0 {
+            continue;
+        }
+        for engine in [&at_once, &later] {
+            assert_eq!(engine.finalize(parent).unwrap().len(), 3);
+            assert!(engine.finalize(parent).unwrap().is_empty() && engine.unfinalized(&parent).is_none());
+            assert_eq!(engine.head(), (height, parent));
+        }
+        assert_eq!(at_once.synced(), height);
+        most_unwritten = most_unwritten.max(height - later.synced());
+        for (known, hash) in (0..).zip(&hashes) {
+            assert!(later.is_final(hash).unwrap());
+            assert_eq!(later.header_at(known).unwrap(), at_once.header_at(known).unwrap());
+            assert_eq!(later.block(hash).unwrap(), at_once.block_at(known).unwrap());
+            assert_eq!(later.block_at(known).unwrap(), at_once.block(hash).unwrap());
+            assert_eq!(later.header(hash).unwrap(), at_once.header(hash).unwrap());
+            assert_eq!(later.receipts(hash).unwrap(), at_once.receipts_at(known).unwrap());
+            assert_eq!(later.receipts_at(known).unwrap(), at_once.receipts(hash).unwrap());
+            assert_eq!(later.outcome(known).unwrap(), at_once.outcome(known).unwrap());
+            for transaction in later.block_at(known).unwrap().unwrap().transactions() {
+                let found = later.transaction(&transaction.tx_hash()).unwrap();
+                assert!(found.is_some_and(|found| found.is_final && found.height == known));
+                assert_eq!(found, at_once.transaction(&transaction.tx_hash()).unwrap());
+            }
+            let root = at_once.header_at(known).unwrap().unwrap().1.state_root;
+            for at in [BlockRef::Height(known), BlockRef::Hash(*hash)] {
+                let (one, other) = (at_once.state(at).unwrap(), later.state(at).unwrap());
+                assert_eq!((one.hash(), one.header()), (other.hash(), other.header()));
+                assert_eq!(one.balance(to).unwrap(), other.balance(to).unwrap(), "{at:?} below {height}");
+                assert_eq!(one.nonce(signer(0).address()).unwrap(), other.nonce(signer(0).address()).unwrap());
+                assert_eq!(one.code(STORE).unwrap(), other.code(STORE).unwrap());
+                for slot in slots {
+                    assert_eq!(one.storage_at(STORE, slot).unwrap(), other.storage_at(STORE, slot).unwrap());
+                }
+                let proven = check_proof(&later, at, root, STORE, &slots);
+                assert_eq!(proven, check_proof(&at_once, at, root, STORE, &slots));
+            }
+        }
+        assert!(matches!(later.state(BlockRef::Height(height + 1)), Err(ReadError::UnknownHeight { .. })));
+    }
+    assert!(most_unwritten > 12, "at most {most_unwritten} blocks were not written: nothing was tried");
+    assert_eq!(later.sync().unwrap(), 39);
+    later.check_state().unwrap();
+    assert_eq!(later.supply().unwrap(), at_once.supply().unwrap());
+    assert_eq!(later.history_rows().unwrap(), at_once.history_rows().unwrap());
 }
 
 #[test]

@@ -14,8 +14,8 @@ use crate::{
     differential::{ACCOUNTS, random, random_deposits},
     programs::{Code, end, init, input, program, somebody},
     world::{
-        ETHER, LOOP, MIRROR, PHOENIX, REVERT, STORE, Script, Verdict, attributes, budget, config, expectation, genesis,
-        phoenix_child, signer,
+        ETHER, LOOP, MIRROR, PHOENIX, REVERT, STORE, Script, Verdict, attributes, budget, expectation, genesis,
+        phoenix_child, seldom, signer,
     },
 };
 use alloy::{
@@ -382,7 +382,7 @@ fn state_root_equals_an_independent_evm() {
         chooser.meet(address);
     }
     let open = |path: &Path| {
-        let mut config = config(path, ACCOUNTS);
+        let mut config = seldom(path, ACCOUNTS);
         config.genesis = genesis.clone();
         config
     };

@@ -76,6 +76,11 @@ pub(crate) fn config(path: &Path, accounts: u64) -> Config {
     Config::new(path.to_owned(), genesis(accounts))
 }
 
+/// As [`config`], of an engine that writes sixteen final blocks together, and none because of its age.
+pub(crate) fn seldom(path: &Path, accounts: u64) -> Config {
+    Config { sync_interval: Duration::from_secs(3_600), ..config(path, accounts) }
+}
+
 /// The attributes of a block on `parent` that advances the origin by one and executes `deposits`.
 pub(crate) fn attributes(engine: &Engine, parent: B256, deposits: &[Deposit], sweep: bool) -> BlockAttributes {
     let view = engine.state(BlockRef::Hash(parent)).unwrap();
