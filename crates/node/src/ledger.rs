@@ -4,7 +4,7 @@
 use crate::certificates::Certificates;
 use alloy::primitives::B256;
 use baton_derive::{OriginBlock, OriginView, Parent, base_fee};
-use baton_engine::{BlockRef, Engine, ExecutedBlock, Expectation};
+use baton_engine::{BlockRef, Engine, ExecutedBlock, Expectation, StoreError};
 use baton_l1::L1View;
 use baton_pool::{Account, Pool, State, StateError};
 use baton_primitives::{FinalBlock, Height, L1Origin, Parameters, RecoveredBlock, SystemCall};
@@ -102,17 +102,12 @@ impl Ledger {
             let call = SystemCall { origin: executed.origin, deposits: executed.deposits };
             return Ok(Parent { hash, header: executed.block.header().clone(), call });
         }
-        let block = self.engine.block(&hash).map_err(|e| LedgerError::Store(e.to_string()))?;
-        let block = block.ok_or(LedgerError::Unknown(hash))?;
-        self.parent_of(&block)
-    }
-
-    fn parent_of(&self, block: &RecoveredBlock) -> Result<Parent, LedgerError> {
-        if block.height() == Height::ZERO {
-            let call = SystemCall { origin: self.genesis_origin, deposits: 0 };
-            return Ok(Parent { hash: block.hash(), header: block.header().clone(), call });
-        }
-        Parent::of(block).map_err(|e| LedgerError::Store(e.to_string()))
+        let store = |e: StoreError| LedgerError::Store(e.to_string());
+        let header = self.engine.header(&hash).map_err(store)?.ok_or(LedgerError::Unknown(hash))?;
+        let outcome = self.engine.outcome(header.number).map_err(store)?.ok_or(LedgerError::Unknown(hash))?;
+        // The genesis calls nothing: where the chain begins on L1 is told beside it.
+        let origin = if header.number == 0 { self.genesis_origin } else { outcome.origin };
+        Ok(Parent { hash, header, call: SystemCall { origin, deposits: outcome.deposits } })
     }
 
     /// L1 from the parent's origin to the head, as derivation's rules read it.
