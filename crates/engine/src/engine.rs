@@ -8,17 +8,21 @@ use crate::{
     genesis::execute_genesis,
     metrics,
     state::{Base, Caches, StateView},
-    store::{Outcome, Snapshot, Store},
+    store::{LogHeights, Outcome, Snapshot, Store},
     tree::Tree,
     trie::Trie,
 };
-use alloy::primitives::{B256, U256};
+use alloy::{
+    primitives::{B256, U256},
+    rpc::types::Filter,
+};
 use baton_primitives::{Header, Parameters, RecoveredBlock};
 use lru::LruCache;
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::{
     collections::HashSet,
     num::NonZeroUsize,
+    ops::RangeInclusive,
     sync::{Arc, atomic::AtomicU64},
     time::Instant,
 };
@@ -288,6 +292,16 @@ impl Engine {
     /// If the store fails.
     pub fn receipts_at(&self, height: u64) -> Result<Option<Arc<Vec<Receipt>>>, StoreError> {
         Ok(self.base().snapshot.receipts(height)?.map(Arc::new))
+    }
+
+    /// The heights of final blocks among `heights`, ascending, whose blocks may hold logs with the filter's addresses and topics
+    /// (its own range counts for nothing). None that holds one is left out; a few that do not may be there. It costs what there
+    /// is to find, whatever the range, and sees the chain as it is now.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn log_heights(&self, filter: &Filter, heights: RangeInclusive<u64>) -> Result<LogHeights, StoreError> {
+        LogHeights::new(self.base(), filter, heights)
     }
 
     /// What batch cutting needs to know of a final block.

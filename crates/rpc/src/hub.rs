@@ -143,10 +143,10 @@ impl Hub {
         let Some(last) = last else { return };
         let mut next = last.next();
         while next < height {
-            match (backend.block(next), backend.receipts(next)) {
-                (Ok(Some(block)), Ok(Some(receipts))) => self.publish(ExecutedBlock { block, receipts }),
-                (block, receipts) => {
-                    tracing::warn!(%next, block = ?block.err(), receipts = ?receipts.err(), "a missed head is not in the store");
+            match backend.executed(next) {
+                Ok(Some(executed)) => self.publish(executed),
+                missing => {
+                    tracing::warn!(%next, error = ?missing.err(), "a missed head is not in the store");
                     return;
                 }
             }

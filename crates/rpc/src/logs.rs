@@ -1,4 +1,4 @@
-//! Finds logs: header blooms first, receipts only where they may match, within the limits.
+//! Finds logs: the index tells which blocks may hold them, their receipts which do, within the limits.
 #![allow(clippy::wildcard_enum_match_arm, reason = "wide enums of other crates, all others alike")]
 
 use crate::{
@@ -10,10 +10,9 @@ use crate::{
 use alloy::{
     consensus::TxReceipt,
     eips::{BlockId, BlockNumberOrTag},
-    primitives::Bloom,
-    rpc::types::{BloomFilter, Filter, FilterBlockOption, Log},
+    rpc::types::{Filter, FilterBlockOption, Log},
 };
-use baton_primitives::{Height, RecoveredBlock};
+use baton_primitives::RecoveredBlock;
 use std::{ops::RangeInclusive, time::Instant};
 
 /// Addresses, or topics in one position, that a filter may name (geth's limit).
@@ -74,30 +73,26 @@ pub(crate) fn query<B: Backend>(
             "query exceeds max block range {limit}: {span} blocks; ask for less at a time"
         )));
     }
-    collect(context, &Matcher::new(filter), range, deadline)
+    collect(context, filter, range, deadline)
 }
 
 /// Logs of a range whose length is known to be within the limit.
 pub(crate) fn collect<B: Backend>(
     context: &Context<B>,
-    matcher: &Matcher<'_>,
+    filter: &Filter,
     range: RangeInclusive<u64>,
     deadline: Instant,
 ) -> Result<Vec<Log>, RpcError> {
     let mut logs = Vec::new();
     let first = *range.start();
-    for height in range {
+    for height in context.backend.log_heights(filter, range)? {
+        let height = height?;
         if Instant::now() >= deadline {
             let message = format!("query timeout: reached block {height}; retry with the range {first}-{height}");
             return Err(RpcError::limit(message));
         }
-        let height = Height::new(height);
-        let Some((_, header)) = context.backend.header(height)? else { break };
-        if !matcher.may_match(header.logs_bloom) {
-            continue;
-        }
         if let Some((block, receipts)) = context.executed_at(height)? {
-            matcher.append(&mut logs, &block, &receipts);
+            append(&mut logs, filter, &block, &receipts);
         }
         let limit = context.config.max_logs;
         if logs.len() > limit {
@@ -109,33 +104,15 @@ pub(crate) fn collect<B: Backend>(
     Ok(logs)
 }
 
-/// A filter with its blooms made once.
-pub(crate) struct Matcher<'a> {
-    filter: &'a Filter,
-    blooms: Vec<BloomFilter>,
-}
-
-impl<'a> Matcher<'a> {
-    pub(crate) fn new(filter: &'a Filter) -> Self {
-        let topics = filter.topics_bloom_filter();
-        let blooms = std::iter::once(filter.address_bloom_filter()).chain(topics).map(|b| b.into_owned()).collect();
-        Self { filter, blooms }
-    }
-
-    pub(crate) fn may_match(&self, bloom: Bloom) -> bool {
-        self.blooms.iter().all(|b| b.matches(bloom))
-    }
-
-    /// Adds the matching logs of one block.
-    pub(crate) fn append(&self, logs: &mut Vec<Log>, block: &RecoveredBlock, receipts: &[Receipt]) {
-        let mut position = 0;
-        for (index, (receipt, transaction)) in receipts.iter().zip(block.transactions()).enumerate() {
-            for log in receipt.logs() {
-                if self.filter.matches(log) {
-                    logs.push(convert::rpc_log(block, transaction.tx_hash(), index, position, log.clone()));
-                }
-                position += 1;
+/// Adds the matching logs of one block.
+fn append(logs: &mut Vec<Log>, filter: &Filter, block: &RecoveredBlock, receipts: &[Receipt]) {
+    let mut position = 0;
+    for (index, (receipt, transaction)) in receipts.iter().zip(block.transactions()).enumerate() {
+        for log in receipt.logs() {
+            if filter.matches(log) {
+                logs.push(convert::rpc_log(block, transaction.tx_hash(), index, position, log.clone()));
             }
+            position += 1;
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::types::{BatchInfo, LeaderSchedule, SyncStatus};
 use alloy::{
     primitives::{Address, B256, Bytes, Log, U256},
     rpc::types::{
-        AccessList, BlockOverrides, EIP1186AccountProofResponse, TransactionRequest,
+        AccessList, BlockOverrides, EIP1186AccountProofResponse, Filter, TransactionRequest,
         simulate::SimBlock,
         state::StateOverride,
         trace::geth::{GethDebugTracingOptions, GethTrace, TraceResult},
@@ -16,7 +16,7 @@ use alloy::{
 };
 use baton_primitives::{Epoch, FinalBlock, Header, Height, RecoveredBlock, Transaction};
 use op_alloy_consensus::OpReceipt;
-use std::{future::Future, sync::Arc};
+use std::{future::Future, ops::RangeInclusive, sync::Arc};
 use tokio::sync::broadcast;
 
 /// Why a read failed.
@@ -101,11 +101,21 @@ pub trait Chain: Send + Sync + 'static {
     /// # Errors
     /// If the store fails or history is pruned.
     fn block(&self, height: Height) -> Result<Option<Arc<RecoveredBlock>>, ReadError>;
-    /// The receipts of the block at a height; `None` above the head, empty for the genesis.
+    /// The block at a height with its receipts (the genesis has none); `None` above the head.
     ///
     /// # Errors
     /// If the store fails or history is pruned.
-    fn receipts(&self, height: Height) -> Result<Option<Receipts>, ReadError>;
+    fn executed(&self, height: Height) -> Result<Option<ExecutedBlock>, ReadError>;
+    /// The heights among these, ascending, whose blocks may hold logs with the filter's addresses and topics (its own range
+    /// counts for nothing): none that holds one is left out, a few that do not may be there.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn log_heights(
+        &self,
+        filter: &Filter,
+        heights: RangeInclusive<u64>,
+    ) -> Result<impl Iterator<Item = Result<Height, ReadError>>, ReadError>;
     /// Height and index of a final transaction.
     ///
     /// # Errors

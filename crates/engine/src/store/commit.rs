@@ -2,6 +2,7 @@
 
 use super::{
     Store,
+    logs::write_logs,
     snapshot::decode_changed,
     tables::{
         ACCOUNT_HISTORY, ACCOUNT_NODES, ACCOUNTS, BLOCKS, CHANGED, CODES, HEADERS, HEIGHTS, LAYOUT, META, OUTCOMES,
@@ -75,6 +76,7 @@ fn write(
     keep_from: u64,
 ) -> Result<(), StoreError> {
     write_blocks(transaction, blocks)?;
+    write_logs(transaction, blocks)?;
     write_state(transaction, blocks, oldest.is_some())?;
     if let Some(oldest) = oldest {
         prune(transaction, oldest, keep_from)?;

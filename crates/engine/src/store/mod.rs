@@ -4,9 +4,11 @@
 //! database is either wholly before or wholly after it, whatever byte the process dies at.
 
 mod commit;
+mod logs;
 mod snapshot;
 mod tables;
 
+pub use logs::LogHeights;
 pub(crate) use snapshot::{Nothing, Snapshot};
 pub use tables::Outcome;
 

@@ -2,8 +2,8 @@
 
 use super::tables::{
     ACCOUNT_HISTORY, ACCOUNT_NODES, ACCOUNTS, BLOCKS, Bytes2Bytes, CHANGED, CODES, HEADERS, HEIGHTS, Height2Bytes,
-    Height2Pieces, META, OUTCOMES, Outcome, RECEIPTS, Reader, STORAGE, STORAGE_HISTORY, STORAGE_NODES, TRANSACTIONS,
-    bounds, decode_account, decode_value, history_key, node_key, slot_key,
+    Height2Pieces, LOGS, LogKey, META, OUTCOMES, Outcome, RECEIPTS, Reader, STORAGE, STORAGE_HISTORY, STORAGE_NODES,
+    TRANSACTIONS, bounds, decode_account, decode_value, history_key, node_key, slot_key,
 };
 use crate::{
     changes::{Account, Storages},
@@ -33,6 +33,7 @@ pub(crate) struct Snapshot {
     outcomes: Heights,
     heights: Bytes,
     transactions: Bytes,
+    pub(super) logs: ReadOnlyTable<&'static LogKey, u32>,
     accounts: Bytes,
     storage: Bytes,
     codes: Bytes,
@@ -69,6 +70,7 @@ impl Snapshot {
             outcomes: heights(OUTCOMES)?,
             heights: bytes(HEIGHTS)?,
             transactions: bytes(TRANSACTIONS)?,
+            logs: transaction.open_table(LOGS)?,
             accounts: bytes(ACCOUNTS)?,
             storage: bytes(STORAGE)?,
             codes: bytes(CODES)?,

@@ -12,8 +12,11 @@ pub(crate) type Height2Bytes = TableDefinition<'static, u64, &'static [u8]>;
 /// Rows by height that may be long, in pieces.
 pub(crate) type Height2Pieces = TableDefinition<'static, (u64, u32), &'static [u8]>;
 
+/// Key of the index of logs: digest 5 bytes, height 5 bytes.
+pub(crate) type LogKey = [u8; 10];
+
 /// Version of this layout.
-pub(crate) const LAYOUT: u64 = 2;
+pub(crate) const LAYOUT: u64 = 3;
 
 /// Bytes of a piece: with its key and the page's header one fills a page of 4,096 bytes. A longer row would take a power of two
 /// of pages, up to half of them empty, which are written with each commit and stay on disk.
@@ -33,6 +36,8 @@ pub(crate) const OUTCOMES: Height2Bytes = TableDefinition::new("outcomes");
 pub(crate) const HEIGHTS: Bytes2Bytes = TableDefinition::new("heights");
 /// transaction hash -> height u64, index u32.
 pub(crate) const TRANSACTIONS: Bytes2Bytes = TableDefinition::new("transactions");
+/// digest, height -> places of logs, see [`super::logs`].
+pub(crate) const LOGS: TableDefinition<'static, &'static LogKey, u32> = TableDefinition::new("logs");
 /// keccak(address) -> account.
 pub(crate) const ACCOUNTS: Bytes2Bytes = TableDefinition::new("accounts");
 /// keccak(address), keccak(slot) -> value, trimmed.

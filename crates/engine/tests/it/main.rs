@@ -7,6 +7,7 @@ mod concurrency;
 mod crash;
 mod differential;
 mod history;
+mod logs;
 mod oracle;
 mod programs;
 mod witness;

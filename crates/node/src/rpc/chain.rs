@@ -1,27 +1,18 @@
 //! Blocks and state.
 
 use super::{Backend, read, store};
-use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::{
+    primitives::{Address, B256, Bytes, U256},
+    rpc::types::Filter,
+};
 use baton_derive::base_fee;
 use baton_engine::BlockRef;
 use baton_primitives::{FinalBlock, Header, Height, RecoveredBlock};
-use baton_rpc::ports::{Account, Chain, ExecutedBlock, Heads, ReadError, Receipts};
-use std::sync::Arc;
+use baton_rpc::ports::{Account, Chain, ExecutedBlock, Heads, ReadError};
+use std::{ops::RangeInclusive, sync::Arc};
 use tokio::sync::broadcast;
 
 impl Backend {
-    /// A final block with its receipts.
-    fn executed(&self, height: Height) -> Result<Option<ExecutedBlock>, ReadError> {
-        if let Some(block) = self.recent.get(height) {
-            return Ok(Some(block));
-        }
-        let Some(block) = self.ledger.engine.block_at(height.get()).map_err(store)? else { return Ok(None) };
-        let receipts = self.ledger.engine.receipts_at(height.get()).map_err(store)?.unwrap_or_default();
-        let executed = ExecutedBlock { block, receipts };
-        self.recent.put(executed.clone());
-        Ok(Some(executed))
-    }
-
     /// The batch tags, never above what is executed here: L1 may know more than this node does.
     pub(super) fn tags(&self) -> Heads {
         let latest = self.head();
@@ -60,8 +51,24 @@ impl Chain for Backend {
         Ok(self.executed(height)?.map(|e| e.block))
     }
 
-    fn receipts(&self, height: Height) -> Result<Option<Receipts>, ReadError> {
-        Ok(self.executed(height)?.map(|e| e.receipts))
+    fn executed(&self, height: Height) -> Result<Option<ExecutedBlock>, ReadError> {
+        if let Some(block) = self.recent.get(height) {
+            return Ok(Some(block));
+        }
+        let Some(block) = self.ledger.engine.block_at(height.get()).map_err(store)? else { return Ok(None) };
+        let receipts = self.ledger.engine.receipts_at(height.get()).map_err(store)?.unwrap_or_default();
+        let executed = ExecutedBlock { block, receipts };
+        self.recent.put(executed.clone());
+        Ok(Some(executed))
+    }
+
+    fn log_heights(
+        &self,
+        filter: &Filter,
+        heights: RangeInclusive<u64>,
+    ) -> Result<impl Iterator<Item = Result<Height, ReadError>>, ReadError> {
+        let heights = self.ledger.engine.log_heights(filter, heights).map_err(store)?;
+        Ok(heights.map(|height| height.map(Height::new).map_err(store)))
     }
 
     fn locate(&self, transaction: B256) -> Result<Option<(Height, usize)>, ReadError> {

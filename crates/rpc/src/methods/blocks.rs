@@ -122,12 +122,7 @@ impl<B: Backend> Context<B> {
 
     /// The block at a height, with its receipts.
     pub(crate) fn executed_at(&self, height: Height) -> Result<Option<Executed>, ReadError> {
-        let Some(block) = self.backend.block(height)? else { return Ok(None) };
-        let receipts = self.backend.receipts(height)?;
-        receipts.map_or_else(
-            || Err(ReadError::Internal(format!("block {height} has no receipts"))),
-            |receipts| Ok(Some((block, receipts))),
-        )
+        Ok(self.backend.executed(height)?.map(|executed| (executed.block, executed.receipts)))
     }
 
     /// A transaction, final or waiting.

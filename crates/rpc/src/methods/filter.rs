@@ -7,7 +7,7 @@ use crate::{
     envelope::{Json, json},
     error::{RpcError, code},
     filters::Watch,
-    logs::{self, Matcher},
+    logs,
     ports::Backend,
 };
 use alloy::{
@@ -81,11 +81,7 @@ fn changes<B: Backend>(context: &Context<B>, watch: &mut Watch, deadline: Instan
             // The filter's own range narrows what is new.
             let from = filter.get_from_block().unwrap_or(0).max(next.get());
             let to = filter.get_to_block().unwrap_or(u64::MAX).min(last.get());
-            let found = if from <= to {
-                logs::collect(context, &Matcher::new(filter), from..=to, deadline)?
-            } else {
-                Vec::new()
-            };
+            let found = if from <= to { logs::collect(context, filter, from..=to, deadline)? } else { Vec::new() };
             *next = (*next).max(last.next());
             json(&found)
         }

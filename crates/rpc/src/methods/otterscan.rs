@@ -396,7 +396,7 @@ fn entry(frame: &LocalizedTransactionTrace) -> Option<TraceEntry> {
 /// What a transaction that failed returned.
 fn failure<B: Backend>(context: &Context<B>, hash: B256) -> Result<Bytes, RpcError> {
     let Some((block, index)) = located(context, hash)? else { return Ok(Bytes::new()) };
-    let receipts = context.backend.receipts(block.height())?.unwrap_or_default();
+    let receipts = context.backend.executed(block.height())?.map(|e| e.receipts).unwrap_or_default();
     if receipts.get(index).is_none_or(TxReceipt::status) {
         return Ok(Bytes::new());
     }

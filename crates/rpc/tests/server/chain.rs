@@ -6,7 +6,7 @@ use alloy::{
     network::TxSignerSync,
     primitives::{Address, B256, Bytes, Log, TxKind, U256, logs_bloom},
     rpc::types::{
-        AccessList, EIP1186AccountProofResponse,
+        AccessList, EIP1186AccountProofResponse, Filter,
         trace::geth::{GethDebugTracingOptions, GethTrace, TraceResult},
     },
     signers::local::PrivateKeySigner,
@@ -18,14 +18,14 @@ use baton_primitives::{
 };
 use baton_rpc::{
     ports::{
-        Account, Call, CallError, Chain, Estimate, Execute, ExecutedBlock, Heads, Outcome, ReadError, Receipt,
-        Receipts, Rollup, SimulatedBlock, Simulation, Submit, SubmitError, Waiting,
+        Account, Call, CallError, Chain, Estimate, Execute, ExecutedBlock, Heads, Outcome, ReadError, Receipt, Rollup,
+        SimulatedBlock, Simulation, Submit, SubmitError, Waiting,
     },
     types::{BatchInfo, LeaderSchedule, SyncStatus},
 };
 use op_alloy_consensus::OpDepositReceipt;
 use parking_lot::Mutex;
-use std::{sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 use tokio::sync::broadcast;
 
 pub(crate) const CHAIN_ID: u64 = 13_370;
@@ -157,8 +157,16 @@ impl Chain for TestChain {
         Ok(self.at(height).map(|b| b.block))
     }
 
-    fn receipts(&self, height: Height) -> Result<Option<Receipts>, ReadError> {
-        Ok(self.at(height).map(|b| b.receipts))
+    fn executed(&self, height: Height) -> Result<Option<ExecutedBlock>, ReadError> {
+        Ok(self.at(height))
+    }
+
+    fn log_heights(
+        &self,
+        _: &Filter,
+        heights: RangeInclusive<u64>,
+    ) -> Result<impl Iterator<Item = Result<Height, ReadError>>, ReadError> {
+        Ok(heights.map(|height| Ok(Height::new(height))))
     }
 
     fn locate(&self, transaction: B256) -> Result<Option<(Height, usize)>, ReadError> {
