@@ -101,7 +101,7 @@ bench *args: tools
 bench-stages *args:
     cargo bench --workspace {{ stages }} -- {{ args }}
 
-# Whole blocks: `block [accounts..]`, `mix`, `memory [accounts] [transactions]` or `restart [blocks]`, as Markdown tables.
+# Whole blocks: `block [accounts..]`, `mix`, `memory` or `tokens [accounts] [transactions]`, `logs [blocks]` or `restart [blocks]`, as Markdown tables.
 bench-blocks *args:
     cargo bench --workspace --bench engine -- {{ args }}
 

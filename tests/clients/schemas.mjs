@@ -1,8 +1,9 @@
 // Method by method, what a node answers against the schemas of Ethereum's execution-apis, as @metamask/api-specs ships them
-// (OpenRPC; CC0 and Apache-2.0). Prints what was checked and what does not fit as JSON.
+// (OpenRPC; CC0 and Apache-2.0), and of the methods that it leaves out. Prints what was checked and what does not fit as JSON.
 // Usage: node schemas.mjs <directory with node_modules> <rpc> <hash of a transaction with a log>
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { complete, methods as younger } from "./younger.mjs";
 
 const [tools, rpc, hash] = process.argv.slice(2);
 const require = createRequire(join(tools, "package.json"));
@@ -64,6 +65,20 @@ const questions = {
   eth_syncing: [[]],
   eth_uninstallFilter: [[blockFilter], ["0x1"]],
   web3_clientVersion: [[]],
+  eth_blobBaseFee: [[]],
+  eth_createAccessList: [[call], [call, "latest"], [{ from, to: address, data: "0x" }, blockNumber]],
+  eth_getBlockReceipts: [[blockNumber], ["latest"], [blockHash], ["0xffffffff"]],
+  eth_maxPriorityFeePerGas: [[]],
+  eth_simulateV1: [
+    [{ blockStateCalls: [{ calls: [call, { from, to: address, data: "0xffffffff" }] }, {}] }],
+    [{ blockStateCalls: [{ calls: [{ from, to: none.slice(0, 42), value: "0x1" }] }], traceTransfers: true, returnFullTransactions: true }, "latest"],
+    // A contract in creation that is an invalid instruction.
+    [{ blockStateCalls: [{ calls: [{ from, input: "0xfe", gas: "0x10000" }] }] }, blockNumber],
+  ],
+  debug_getRawBlock: [["latest"], [blockNumber], ["earliest"]],
+  debug_getRawHeader: [["latest"], [blockNumber], ["earliest"]],
+  debug_getRawReceipts: [["latest"], [blockNumber], ["earliest"]],
+  debug_getRawTransaction: [[hash]],
 };
 // Not asked: it would send, or belongs to a WebSocket. Their parameters are compared all the same.
 const unasked = ["eth_sendRawTransaction", "eth_subscribe", "eth_unsubscribe"];
@@ -73,16 +88,17 @@ const ofWallets = /^(wallet_|personal_|eth_(requestAccounts|sendTransaction|decr
 // An empty list is a list of anything, so one of several forms means any of them here.
 const spec = JSON.parse(JSON.stringify(document).replaceAll('"oneOf"', '"anyOf"'));
 const ajv = new Ajv({ strict: false, allErrors: true, validateFormats: false, logger: false });
-// Younger than the document, and in execution-apis since (src/schemas/block.yaml, receipt.yaml, transaction.yaml).
-const { Block, Log } = spec.components.schemas;
-Block.properties.requestsHash ??= { $ref: "#/components/schemas/hash32" };
-Log.properties.blockTimestamp ??= { $ref: "#/components/schemas/uint" };
+complete(spec.components.schemas);
+spec.methods.push(...younger);
 ajv.addSchema({ $id: "spec", components: spec.components });
 const absolute = (schema) => JSON.parse(JSON.stringify(schema).replaceAll('"#/components', '"spec#/components'));
 
 // A deposit (type 0x7e) is of L2 alone: the schemas of L1 do not know it.
-const withoutDeposits = (value) =>
-  value?.transactions?.some?.((t) => t.type === "0x7e") ? { ...value, transactions: value.transactions.filter((t) => t.type !== "0x7e") } : value;
+const isOfL1 = (each) => each?.type !== "0x7e";
+const withoutDeposits = (value) => {
+  if (Array.isArray(value)) return value.filter(isOfL1);
+  return value?.transactions?.some?.((t) => !isOfL1(t)) ? { ...value, transactions: value.transactions.filter(isOfL1) } : value;
+};
 
 const failures = [];
 const own = new Map((await result("rpc.discover", [])).methods.map((method) => [method.name, method]));

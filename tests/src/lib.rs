@@ -38,9 +38,18 @@ pub async fn touch(world: &World, node: usize, from: Address, within: Duration) 
 /// # Errors
 /// If the node does not answer.
 pub async fn fate(provider: &DynProvider, hash: B256) -> Result<String> {
+    Ok(fate_and_reason(provider, hash).await?.0)
+}
+
+/// As [`fate`], and the reason of a rejection.
+///
+/// # Errors
+/// If the node does not answer.
+pub async fn fate_and_reason(provider: &DynProvider, hash: B256) -> Result<(String, Option<String>)> {
     let answer: serde_json::Value = provider.raw_request("rollup_transactionFate".into(), (hash,)).await?;
-    let status = answer.get("status").and_then(|s| s.as_str());
-    Ok(status.ok_or_else(|| eyre!("rollup_transactionFate answered {answer}"))?.to_owned())
+    let text = |key| answer.get(key).and_then(|s| s.as_str()).map(str::to_owned);
+    let status = text("status").ok_or_else(|| eyre!("rollup_transactionFate answered {answer}"))?;
+    Ok((status, text("reason")))
 }
 
 /// Follows a transaction up to `settled` and checks that it never falls back.

@@ -19,7 +19,7 @@ use baton_testkit::{
     world::{LATER, SOON},
 };
 use baton_tests::{
-    fate,
+    fate, fate_and_reason,
     hostile::{Healthy, pool, request, resident, sound},
 };
 use eyre::{Result, ensure};
@@ -292,11 +292,16 @@ async fn a_restart_forgets_nothing(world: &mut World, chain_id: u64) -> Result<(
     let nonce = l2.get_transaction_count(user.address()).await?;
     let receiver = Address::repeat_byte(0xcc);
     let first = load::sign_transfer(&user, chain_id, nonce, receiver, Fees::cap(10_000_000_000))?;
-    let behind = load::sign_transfer(&user, chain_id, nonce + 2, receiver, Fees::cap(10_000_000_000))?;
-    for signed in [&first, &behind] {
+    let offer = |times: u128| Fees { max_fee: times * 10_000_000_000, tip: times * 1_000_000_000 };
+    let replaced = load::sign_transfer(&user, chain_id, nonce + 2, receiver, offer(1))?;
+    let behind = load::sign_transfer(&user, chain_id, nonce + 2, receiver, offer(2))?;
+    for signed in [&first, &replaced, &behind] {
         let _ = l2.send_raw_transaction(&signed.raw).await?;
     }
     chain::wait_receipt(&world.nodes()[0].plan.ws(), first.hash, SOON).await?;
+    let rejected = ("rejected".to_owned(), Some(format!("replaced by {}", behind.hash)));
+    let told = fate_and_reason(&l2, replaced.hash).await?;
+    ensure!(told == rejected, "a replaced transaction is {told:?}");
     world.kill(0).await;
     world.restart(0).await?;
     let l2 = world.l2(0);
@@ -309,5 +314,7 @@ async fn a_restart_forgets_nothing(world: &mut World, chain_id: u64) -> Result<(
     chain::wait_for(&world.nodes()[0].plan.ws(), "what was final is final again after a kill", SOON, is_final).await?;
     let waits = fate(&l2, behind.hash).await?;
     ensure!(waits == "pending", "what waited is {waits:?} after a kill");
+    let told = fate_and_reason(&l2, replaced.hash).await?;
+    ensure!(told == rejected, "a replaced transaction is {told:?} after a kill");
     Ok(())
 }

@@ -257,8 +257,8 @@ pub(crate) struct Ran<I> {
 
 /// Why a message has no result.
 pub(crate) enum Unfinished {
-    /// Its time, or its instructions, were used up.
-    Stopped,
+    /// It was stopped.
+    Stopped(Stop),
     /// It broke a rule before it started, or the store failed.
     Failed(Failure),
 }
@@ -266,7 +266,8 @@ pub(crate) enum Unfinished {
 impl Unfinished {
     pub(crate) fn into_error(self, timeout: Duration) -> CallError {
         match self {
-            Self::Stopped => CallError::Timeout(timeout.as_millis()),
+            Self::Stopped(Stop::Time) => CallError::Timeout(timeout.as_millis()),
+            Self::Stopped(Stop::Steps(most)) => CallError::Steps(most),
             Self::Failed(Failure::Invalid(why)) => CallError::Invalid(why),
             Self::Failed(Failure::Store(error)) => error.into(),
         }
@@ -289,10 +290,10 @@ pub(crate) fn run<I: Inspector<CallContext>>(
     let result = BatonHandler::<_, EvmError<_>>::new(mode).inspect_run(&mut evm);
     let state = evm.ctx.journaled_state.finalize();
     let (watch, inspector) = evm.inspector;
-    let result = match result {
-        _ if watch.passed => Err(Unfinished::Stopped),
-        Ok(result) => Ok(ResultAndState { result, state }),
-        Err(error) => Err(Unfinished::Failed(evm::failure(error, base_fee))),
+    let result = match (watch.passed, result) {
+        (Some(stop), _) => Err(Unfinished::Stopped(stop)),
+        (None, Ok(result)) => Ok(ResultAndState { result, state }),
+        (None, Err(error)) => Err(Unfinished::Failed(evm::failure(error, base_fee))),
     };
     Ran { result, database: evm.ctx.journaled_state.database, inspector }
 }
@@ -424,15 +425,25 @@ fn check_moves(precompiles: &Precompiles, overrides: &StateOverride) -> Result<(
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
     at: Instant,
+    most: u64,
     /// Instructions that are left.
     left: u64,
-    passed: bool,
+    passed: Option<Stop>,
+}
+
+/// What was used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Its time.
+    Time,
+    /// Its instructions: so many.
+    Steps(u64),
 }
 
 impl Deadline {
     /// At a time, or after so many instructions.
     pub(crate) const fn new(at: Instant, most: u64) -> Self {
-        Self { at, left: most, passed: false }
+        Self { at, most, left: most, passed: None }
     }
 }
 
@@ -442,10 +453,14 @@ const STEPS: u64 = 4_096;
 impl<CTX> Inspector<CTX> for Deadline {
     fn step(&mut self, interpreter: &mut Interpreter, _: &mut CTX) {
         self.left -= 1;
-        if self.left.is_multiple_of(STEPS) {
-            self.passed = self.passed || self.left == 0 || Instant::now() >= self.at;
+        if self.passed.is_none() && self.left.is_multiple_of(STEPS) {
+            if self.left == 0 {
+                self.passed = Some(Stop::Steps(self.most));
+            } else if Instant::now() >= self.at {
+                self.passed = Some(Stop::Time);
+            }
         }
-        if self.passed {
+        if self.passed.is_some() {
             self.left += 1;
             interpreter.halt(InstructionResult::OutOfGas);
         }

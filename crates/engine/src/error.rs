@@ -396,6 +396,9 @@ pub enum CallError {
     /// The call ran longer than allowed.
     #[error("the call took longer than {0} ms")]
     Timeout(u128),
+    /// The call has more instructions than are recorded.
+    #[error("more than {0} steps: each would be recorded; ask for a tracer that records calls, as callTracer does")]
+    Steps(u64),
 }
 
 impl From<StoreError> for CallError {

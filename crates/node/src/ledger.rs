@@ -190,4 +190,9 @@ impl State for FinalState {
         let code = view.code(address).map_err(|e| failed(e.to_string()))?;
         Ok(Account { nonce, balance, is_contract: !code.is_empty() && !code.starts_with(DELEGATION) })
     }
+
+    fn is_final(&self, transaction: &B256) -> Result<bool, StateError> {
+        let found = self.0.transaction(transaction).map_err(|e| StateError(e.to_string()))?;
+        Ok(found.is_some_and(|location| location.is_final))
+    }
 }

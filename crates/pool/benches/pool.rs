@@ -36,6 +36,10 @@ impl State for Everybody {
         let nonce = self.0.load(Ordering::Relaxed);
         Ok(Account { balance: U256::from(u128::MAX), nonce, ..Account::default() })
     }
+
+    fn is_final(&self, _: &B256) -> Result<bool, StateError> {
+        Ok(false)
+    }
 }
 
 /// Those of some signatures that nobody made from which a sender can be recovered (every second one): a transaction each, from as

@@ -12,6 +12,7 @@
 
 mod config;
 mod error;
+mod fates;
 mod journal;
 mod order;
 mod pool;

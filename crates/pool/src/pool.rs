@@ -1,16 +1,19 @@
 //! The pool itself: one short lock around maps by sender and by hash.
 
-use crate::{Account, Best, Config, PoolTransaction, Refusal, State, journal::Journal, order::Entry, validate};
-use alloy::{
-    eips::Encodable2718,
-    primitives::{Address, B256, Bytes},
+use crate::{
+    Account, Best, Config, PoolTransaction, Refusal, State,
+    fates::Fates,
+    journal::{Content, Journal},
+    order::Entry,
+    validate,
 };
+use alloy::primitives::{Address, B256, Bytes};
 use baton_primitives::RecoveredBlock;
 use parking_lot::Mutex;
 use rayon::prelude::*;
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -113,35 +116,33 @@ struct Waiting {
     arrivals: u64,
     /// Those of this node's own users, and since when they wait or were last given out as [`Pool::overdue`].
     local: HashMap<B256, Instant>,
-    dropped: HashMap<B256, String>,
-    dropped_order: VecDeque<B256>,
+    /// Why others left.
+    fates: Fates,
 }
 
 impl Pool {
-    /// Opens the pool; local transactions of the journal that are still valid wait again.
+    /// Opens the pool; local transactions of the journal that are still valid wait again, and the journal's fates are known.
     ///
     /// # Errors
     /// If the journal cannot be read or written.
     pub fn open(config: Config, state: impl State) -> io::Result<Self> {
-        let (journal, records) = match &config.journal {
-            Some(path) => Journal::open(path).map(|(journal, records)| (Some(Mutex::new(journal)), records))?,
-            None => (None, Vec::new()),
+        let (journal, content) = match &config.journal {
+            Some(path) => Journal::open(path).map(|(journal, content)| (Some(Mutex::new(journal)), content))?,
+            None => (None, Content::default()),
         };
+        let fates = Fates::new(config.remembered_fates, journal.is_some());
         let recovery = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("recovery-{i}")).build();
         let shared = Shared {
             config,
             recovery: recovery.map_err(io::Error::other)?,
             state: Box::new(state),
-            waiting: Mutex::default(),
+            waiting: Mutex::new(Waiting { fates, ..Waiting::default() }),
             journal,
             ready: watch::Sender::new(0),
             pending: broadcast::Sender::new(PENDING_BACKLOG),
         };
         let pool = Self { shared: Arc::new(shared) };
-        let admitted = pool.admit_all(&records).into_iter().filter(Result::is_ok).count();
-        if !records.is_empty() {
-            tracing::info!(admitted, journalled = records.len(), "transactions of the journal wait again");
-        }
+        pool.replay(content);
         pool.rewrite_journal();
         let hashes: Vec<B256> = pool.shared.waiting.lock().by_hash.keys().copied().collect();
         pool.mark_local(hashes);
@@ -204,20 +205,6 @@ impl Pool {
         found
     }
 
-    fn write_down<'a>(&self, admitted: impl IntoIterator<Item = &'a [u8]>) {
-        let Some(journal) = &self.shared.journal else { return };
-        let mut is_long = false;
-        for raw in admitted {
-            match journal.lock().push(raw) {
-                Ok(long) => is_long |= long,
-                Err(error) => return tracing::error!(%error, "transaction journal cannot be written"),
-            }
-        }
-        if is_long {
-            self.rewrite_journal();
-        }
-    }
-
     /// Takes one signed transaction that another node forwarded.
     ///
     /// # Errors
@@ -229,10 +216,12 @@ impl Pool {
         validate::payable(&transaction, &account)?;
         let hash = transaction.hash;
         let mut waiting = self.shared.waiting.lock();
-        let became_ready = waiting.insert(&self.shared.config, transaction, &account)?;
-        let ready = waiting.ready;
+        let became_ready = waiting.insert(&self.shared.config, transaction, &account);
+        let (ready, fates) = (waiting.ready, waiting.fates.take_fresh());
         drop(waiting);
         self.shared.ready.send_replace(ready);
+        self.write_fates(&fates);
+        let became_ready = became_ready?;
         for hash in became_ready {
             // No listener is no error.
             let _ = self.shared.pending.send(hash);
@@ -265,8 +254,12 @@ impl Pool {
                 Ok(hash)
             }));
         }
-        let ready = self.shared.waiting.lock().ready;
+        let (ready, fates) = {
+            let mut waiting = self.shared.waiting.lock();
+            (waiting.ready, waiting.fates.take_fresh())
+        };
         self.shared.ready.send_replace(ready);
+        self.write_fates(&fates);
         for hash in became_ready {
             let _ = self.shared.pending.send(hash);
         }
@@ -310,10 +303,11 @@ impl Pool {
         let mut waiting = self.shared.waiting.lock();
         let Some(transaction) = waiting.by_hash.get(&hash).cloned() else { return };
         waiting.remove(transaction.sender, transaction.nonce);
-        waiting.remember(self.shared.config.remembered_fates, hash, why);
-        let ready = waiting.ready;
+        waiting.fates.add(hash, why);
+        let (ready, fates) = (waiting.ready, waiting.fates.take_fresh());
         drop(waiting);
         self.shared.ready.send_replace(ready);
+        self.write_fates(&fates);
     }
 
     /// A block became final and its state readable: its senders' nonces move on.
@@ -334,12 +328,12 @@ impl Pool {
         }
         let mut waiting = self.shared.waiting.lock();
         for (sender, account) in accounts {
-            let remembered = self.shared.config.remembered_fates;
-            waiting.advance(sender, account.nonce, |hash| included.contains(hash), remembered);
+            waiting.advance(sender, account.nonce, |hash| included.contains(hash));
         }
-        let ready = waiting.ready;
+        let (ready, fates) = (waiting.ready, waiting.fates.take_fresh());
         drop(waiting);
         self.shared.ready.send_replace(ready);
+        self.write_fates(&fates);
     }
 
     /// Whether the transaction waits.
@@ -364,7 +358,7 @@ impl Pool {
         if waiting.by_hash.contains_key(hash) {
             return Some(Fate::Waiting);
         }
-        waiting.dropped.get(hash).cloned().map(Fate::Dropped)
+        waiting.fates.get(hash).cloned().map(Fate::Dropped)
     }
 
     /// The nonce after the sender's ready transactions; `None` if it has none ready.
@@ -399,15 +393,6 @@ impl Pool {
     pub fn subscribe(&self) -> broadcast::Receiver<B256> {
         self.shared.pending.subscribe()
     }
-
-    fn rewrite_journal(&self) {
-        let Some(journal) = &self.shared.journal else { return };
-        let raw: Vec<Bytes> =
-            self.content(None).iter().map(|(t, _)| Bytes::from(t.transaction.encoded_2718())).collect();
-        if let Err(error) = journal.lock().rewrite(&raw) {
-            tracing::error!(%error, "transaction journal cannot be rewritten");
-        }
-    }
 }
 
 impl Waiting {
@@ -441,9 +426,9 @@ impl Waiting {
         self.make_room(config, &transaction, replaced.as_deref(), next)?;
         if let Some(old) = replaced {
             self.remove(address, nonce);
-            self.remember(config.remembered_fates, old.hash, format!("replaced by {}", transaction.hash));
+            self.fates.add(old.hash, format!("replaced by {}", transaction.hash));
         }
-        self.advance(address, next, |_| false, config.remembered_fates);
+        self.advance(address, next, |_| false);
         Ok(self.place(Arc::new(transaction), next))
     }
 
@@ -462,7 +447,7 @@ impl Waiting {
         match sender.entries.last_key_value() {
             Some((last, _)) if *last > new.nonce => {
                 let last = *last;
-                self.evict(new.sender, last, config.remembered_fates);
+                self.evict(new.sender, last);
                 Ok(())
             }
             _ => Err(Refusal::SenderLimit { count, limit: config.max_per_sender }),
@@ -486,7 +471,7 @@ impl Waiting {
             let (limit, most_bytes) = (config.max_queued(), config.max_queued_bytes());
             while self.by_hash.len() - self.ready + more > limit || self.queued_bytes + bytes > most_bytes {
                 let worst = self.by_worth.first().copied().filter(|worst| !worst.ready && worst.tip < new.max_tip());
-                self.evict_for(config, new, worst).ok_or(Refusal::QueueFull { limit })?;
+                self.evict_for(new, worst).ok_or(Refusal::QueueFull { limit })?;
             }
         }
         while self.by_hash.len() + more > config.max_transactions || self.bytes + bytes > config.max_bytes {
@@ -494,23 +479,23 @@ impl Waiting {
             let worst = self.by_worth.first().copied();
             let worst =
                 worst.filter(|worst| if is_ready { !worst.ready || worst.tip < new.max_tip() } else { !worst.ready });
-            self.evict_for(config, new, worst).ok_or(Refusal::Full { least })?;
+            self.evict_for(new, worst).ok_or(Refusal::Full { least })?;
         }
         Ok(())
     }
 
     /// Evicts the last of the sender whose transaction `worst` is; nothing if there is none, or it is the newcomer's own sender.
-    fn evict_for(&mut self, config: &Config, new: &PoolTransaction, worst: Option<Worth>) -> Option<()> {
+    fn evict_for(&mut self, new: &PoolTransaction, worst: Option<Worth>) -> Option<()> {
         let sender = self.by_hash.get(&worst?.hash).map(|t| t.sender).filter(|sender| *sender != new.sender)?;
         let (last, _) = self.senders.get(&sender)?.entries.last_key_value()?;
         let last = *last;
-        self.evict(sender, last, config.remembered_fates);
+        self.evict(sender, last);
         Some(())
     }
 
-    fn evict(&mut self, sender: Address, nonce: u64, remembered: usize) {
+    fn evict(&mut self, sender: Address, nonce: u64) {
         if let Some(transaction) = self.remove(sender, nonce) {
-            self.remember(remembered, transaction.hash, "evicted: the pool is full of better paid transactions".into());
+            self.fates.add(transaction.hash, "evicted: the pool is full of better paid transactions".into());
         }
     }
 
@@ -586,7 +571,7 @@ impl Waiting {
     }
 
     /// The sender's next nonce is `next`: what is below leaves.
-    fn advance(&mut self, address: Address, next: u64, is_included: impl Fn(&B256) -> bool, remembered: usize) {
+    fn advance(&mut self, address: Address, next: u64, is_included: impl Fn(&B256) -> bool) {
         let Some(sender) = self.senders.get_mut(&address) else { return };
         sender.nonce = sender.nonce.max(next);
         let gone: Vec<u64> = sender.entries.range(..sender.nonce).map(|(nonce, _)| *nonce).collect();
@@ -594,23 +579,13 @@ impl Waiting {
             if let Some(transaction) = self.take(address, nonce)
                 && !is_included(&transaction.hash)
             {
-                self.remember(remembered, transaction.hash, format!("nonce {nonce} was used by another transaction"));
+                self.fates.add(transaction.hash, format!("nonce {nonce} was used by another transaction"));
             }
         }
         self.recount(address);
     }
-
-    fn remember(&mut self, limit: usize, hash: B256, why: String) {
-        if self.dropped.insert(hash, why).is_none() {
-            self.dropped_order.push_back(hash);
-        }
-        while self.dropped_order.len() > limit {
-            if let Some(oldest) = self.dropped_order.pop_front() {
-                self.dropped.remove(&oldest);
-            }
-        }
-    }
 }
 
+mod durable;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! What the pool asks of the engine.
 
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, B256, U256};
 
 /// An account in the last final state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,11 +18,16 @@ pub struct Account {
 #[error("the state cannot be read: {0}")]
 pub struct StateError(pub String);
 
-/// The last final state.
+/// The final chain.
 pub trait State: Send + Sync + 'static {
     /// An account; the default one if it does not exist.
     ///
     /// # Errors
     /// If the store fails.
     fn account(&self, address: Address) -> Result<Account, StateError>;
+    /// Whether a transaction is in a final block.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn is_final(&self, transaction: &B256) -> Result<bool, StateError>;
 }

@@ -29,6 +29,9 @@ pub struct Config {
     /// Messages that may wait for a WebSocket reader. When they are so many its connection waits; one that falls too far
     /// behind the chain, or does not read at all, is dropped as a slow consumer.
     pub max_queued_messages: NonZeroUsize,
+    /// Bytes of answers that may wait for their readers, of all connections together (at least [`Self::max_response_bytes`]
+    /// counts). Beyond, the connection that holds the most is cut off, or gets an error instead of its answer.
+    pub max_unread_bytes: usize,
     /// Connected followers of the feed.
     pub max_feeds: usize,
     /// Installed filters.
@@ -88,6 +91,7 @@ impl Default for Config {
             max_subscriptions: 1_024,
             max_in_flight: nonzero(32),
             max_queued_messages: nonzero(64),
+            max_unread_bytes: 320_000_000,
             max_feeds: 64,
             max_filters: 10_000,
             filter_ttl: Duration::from_secs(300),

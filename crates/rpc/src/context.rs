@@ -9,6 +9,7 @@ use crate::{
     methods::{Methods, Reply},
     params::{Params, unknown_block},
     ports::Backend,
+    unread::{Account, Answer, Unread},
 };
 use alloy::{
     eips::{BlockId, BlockNumberOrTag},
@@ -38,6 +39,8 @@ pub(crate) struct Context<B> {
     methods: Methods<B>,
     /// What `rpc.discover` answers, made when it is first asked for.
     pub(crate) document: OnceLock<Json>,
+    /// Answers that wait for their readers.
+    pub(crate) unread: Arc<Unread>,
     /// Long reads that run.
     running: Arc<Semaphore>,
     /// Long reads that run or wait. Full: the caller is refused.
@@ -52,6 +55,7 @@ impl<B: Backend> Context<B> {
             filters: Filters::new(config.max_filters, config.filter_ttl),
             methods: Methods::new(),
             document: OnceLock::new(),
+            unread: Unread::new(config.max_unread_bytes.max(config.max_response_bytes)),
             running: Arc::new(Semaphore::new(running)),
             admitted: Arc::new(Semaphore::new(running + config.max_waiting_reads)),
             config,
@@ -173,6 +177,28 @@ impl<B: Backend> Context<B> {
                 Some(answer)
             }
         }
+    }
+
+    /// As [`Self::answer`], with a share of what its connection may leave unread; `Err` with an error in the place of the
+    /// answer if there is no room.
+    pub(crate) async fn answer_within(
+        self: &Arc<Self>,
+        account: &Arc<Account>,
+        body: &[u8],
+    ) -> Option<Result<Answer, Vec<u8>>> {
+        let bytes = self.answer(body).await?;
+        Some(match account.hold(bytes.len()) {
+            Ok(share) => Ok(Answer { bytes, share }),
+            Err(error) => {
+                let id = match parse(body, self.config.max_batch) {
+                    Ok(Body::One(Ok(request))) => request.id,
+                    Ok(Body::One(Err(_)) | Body::Batch(_)) | Err(_) => None,
+                };
+                let mut answer = Vec::new();
+                write_answer(&mut answer, id, &Err(error));
+                Err(answer)
+            }
+        })
     }
 
     /// The answer to one request, or `None` for a notification.

@@ -4,13 +4,14 @@ use crate::{
     envelope::write_answer,
     error::{RpcError, code},
     ports::Backend,
-    server::App,
+    server::{App, Place},
 };
 use axum::{
     body::{Body, to_bytes},
     extract::State,
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::LengthLimitError;
 use std::error::Error;
@@ -40,13 +41,19 @@ pub(crate) async fn post<B: Backend>(State(app): State<App<B>>, request: Request
             return failure(StatusCode::REQUEST_TIMEOUT, error);
         }
     };
-    let answer = app.context.answer(&body).await;
-    // Only notifications: there is nothing to say.
-    answer.map_or_else(|| StatusCode::NO_CONTENT.into_response(), |answer| respond(StatusCode::OK, answer))
+    let Some(Place { account, .. }) = parts.extensions.get() else {
+        return failure(StatusCode::INTERNAL_SERVER_ERROR, RpcError::internal(&"a request without a connection"));
+    };
+    match app.context.answer_within(account, &body).await {
+        Some(Ok(answer)) => respond(StatusCode::OK, Bytes::from(answer)),
+        Some(Err(busy)) => respond(StatusCode::SERVICE_UNAVAILABLE, busy),
+        // Only notifications: there is nothing to say.
+        None => StatusCode::NO_CONTENT.into_response(),
+    }
 }
 
-fn respond(status: StatusCode, body: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(body));
+fn respond(status: StatusCode, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

@@ -1,6 +1,7 @@
 //! A connection whose peer must keep reading: a write that makes no progress for too long fails.
 
 use std::{
+    error::Error,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll},
@@ -36,6 +37,14 @@ impl Stream {
             Poll::Pending => Poll::Pending,
         }
     }
+}
+
+/// Whether this error comes of a write that stalled for too long.
+pub(crate) fn is_stalled(error: &(dyn Error + 'static)) -> bool {
+    if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::TimedOut) {
+        return true;
+    }
+    error.source().is_some_and(is_stalled)
 }
 
 impl AsyncRead for Stream {

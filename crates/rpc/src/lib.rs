@@ -26,6 +26,7 @@ mod params;
 pub mod ports;
 mod server;
 pub mod types;
+mod unread;
 mod ws;
 
 pub use admin::{Admin, serve_admin};

@@ -11,8 +11,9 @@ use crate::{
     config::{Allow, Config},
     context::Context,
     feed, http as over_http,
-    io::Stream,
+    io::{Stream, is_stalled},
     ports::Backend,
+    unread::Account,
     ws,
 };
 use axum::{
@@ -76,6 +77,23 @@ impl<B> Clone for App<B> {
 #[derive(Clone)]
 pub(crate) struct Place {
     _permit: Arc<OwnedSemaphorePermit>,
+    pub(crate) account: Arc<Account>,
+}
+
+/// Counts something open in a gauge for as long as it lives, however it ends.
+pub(crate) struct Open(metrics::Gauge);
+
+impl Open {
+    pub(crate) fn count(gauge: metrics::Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
 }
 
 impl<B: Backend> Server<B> {
@@ -134,7 +152,7 @@ impl<B: Backend> Server<B> {
             let _ = socket.set_nodelay(true);
             match Arc::clone(&places).try_acquire_owned() {
                 Ok(permit) => {
-                    let place = Place { _permit: Arc::new(permit) };
+                    let place = Place { _permit: Arc::new(permit), account: app.context.unread.account() };
                     app.tracker.spawn(connection(socket, place, router.clone(), app.clone()));
                 }
                 Err(_) => {
@@ -199,8 +217,8 @@ async fn ready<B: Backend>(State(app): State<App<B>>) -> Response {
 
 async fn connection<B: Backend>(socket: TcpStream, place: Place, router: Router, app: App<B>) {
     let config = &app.context.config;
-    let gauge = metrics::gauge!("baton_rpc_connections");
-    gauge.increment(1.0);
+    let _open = Open::count(metrics::gauge!("baton_rpc_connections"));
+    let cut = place.account.cut.clone();
     let service = service_fn(|mut request: Request<Incoming>| {
         let allowed = host_allowed(&config.hosts, request.headers());
         request.extensions_mut().insert(place.clone());
@@ -227,11 +245,17 @@ async fn connection<B: Backend>(socket: TcpStream, place: Place, router: Router,
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        () = cut.cancelled() => {
+            metrics::counter!("baton_rpc_slow_consumers_total").increment(1);
+            return;
+        }
     };
     if let Err(error) = result {
+        if is_stalled(&error) {
+            metrics::counter!("baton_rpc_slow_consumers_total").increment(1);
+        }
         tracing::trace!(%error, "a connection ended badly");
     }
-    gauge.decrement(1.0);
 }
 
 /// Tells one caller too many so, and closes without losing the answer to a reset.
@@ -295,6 +319,33 @@ mod tests {
 
     fn host(value: &str) -> HeaderMap {
         HeaderMap::from_iter([(header::HOST, HeaderValue::from_str(value).unwrap())])
+    }
+
+    #[test]
+    fn what_is_open_is_counted_until_it_ends_also_by_a_panic() {
+        struct Count(std::sync::Mutex<f64>);
+        impl metrics::GaugeFn for Count {
+            fn increment(&self, value: f64) {
+                *self.0.lock().unwrap() += value;
+            }
+            fn decrement(&self, value: f64) {
+                *self.0.lock().unwrap() -= value;
+            }
+            fn set(&self, value: f64) {
+                *self.0.lock().unwrap() = value;
+            }
+        }
+        let count = Arc::new(Count(std::sync::Mutex::new(0.0)));
+        let session = {
+            let count = Arc::clone(&count);
+            std::thread::spawn(move || {
+                let _open = Open::count(metrics::Gauge::from_arc(Arc::clone(&count)));
+                assert!(*count.0.lock().unwrap() < 1.0, "as a session with a fault ends");
+            })
+        };
+        assert!(session.join().is_err());
+        let left = count.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        assert!(left.abs() < 0.5, "{left}");
     }
 
     #[test]

@@ -10,10 +10,12 @@ use crate::{
     envelope::{Body as Parsed, Json, Request, json, parse, write_answer},
     error::{RpcError, code},
     hub::Head,
+    io::is_stalled,
     logs,
     params::Params,
     ports::Backend,
-    server::{App, Place, origin_allowed},
+    server::{App, Open, Place, origin_allowed},
+    unread::{Account, Answer, Share},
 };
 use alloy::{
     primitives::{B256, U128},
@@ -31,7 +33,7 @@ use bytes::Bytes;
 use futures::{
     SinkExt, StreamExt,
     future::{BoxFuture, pending},
-    stream::{FuturesUnordered, SplitSink},
+    stream::{FuturesUnordered, SplitSink, SplitStream},
 };
 use http::{HeaderMap, StatusCode};
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
@@ -59,10 +61,8 @@ pub(crate) async fn upgrade<B: Backend>(
         // In a task of its own, so that the server's drain waits for it.
         let _ = tracker
             .spawn(async move {
-                let open = metrics::gauge!("baton_rpc_websockets");
-                open.increment(1.0);
-                Session::run(app, socket).await;
-                open.decrement(1.0);
+                let _open = Open::count(metrics::gauge!("baton_rpc_websockets"));
+                Session::run(app, socket, &place.account).await;
                 drop(place);
             })
             .await;
@@ -80,6 +80,11 @@ enum Topic {
     Syncing,
 }
 
+/// How the reason begins with which those go who read too little.
+const SLOW: &str = "slow consumer";
+/// The reason for who holds the most of what waits unread.
+const LARGEST: &str = "slow consumer: its unread answers are the most of all, and there is no room for more";
+
 /// Why a session ends: close code and reason; `None` if the peer is gone.
 type End = Option<(u16, Cow<'static, str>)>;
 
@@ -88,28 +93,84 @@ struct Session<B> {
     topics: HashMap<u128, Topic>,
     heads: Option<broadcast::Receiver<Arc<Head>>>,
     pending: Option<broadcast::Receiver<B256>>,
-    out: mpsc::Sender<Message>,
+    account: Arc<Account>,
+    out: mpsc::Sender<Queued>,
     synced: bool,
 }
 
-type InFlight = FuturesUnordered<BoxFuture<'static, Option<Vec<u8>>>>;
+/// A message for the writer, with its share of what may wait unread.
+struct Queued {
+    message: Message,
+    share: Option<Share>,
+}
+
+impl From<Message> for Queued {
+    fn from(message: Message) -> Self {
+        Self { message, share: None }
+    }
+}
+
+/// Whether the peer took what it was sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    /// It did, or it is gone.
+    Taken,
+    /// It does not read.
+    Stalled,
+}
+
+type InFlight = FuturesUnordered<BoxFuture<'static, Option<Result<Answer, Vec<u8>>>>>;
 
 impl<B: Backend> Session<B> {
-    async fn run(app: App<B>, socket: WebSocket) {
+    async fn run(app: App<B>, socket: WebSocket, account: &Arc<Account>) {
+        let patience = app.context.config.write_timeout;
+        let (sink, stream) = socket.split();
+        let (out, queue) = mpsc::channel(app.context.config.max_queued_messages.get());
+        let mut writer = tokio::spawn(write(sink, queue, patience));
+        let (end, is_cut) = tokio::select! {
+            end = Self::talk(app, stream, account, out.clone()) => (end, false),
+            // Its queue is dropped with the writer: the close would wait behind what the peer does not read.
+            () = account.cut.cancelled() => (Some((close_code::POLICY, LARGEST.into())), true),
+        };
+        let mut is_slow = is_cut;
+        if let Some((code, reason)) = end {
+            tracing::debug!(code, %reason, "a WebSocket is closed");
+            is_slow |= reason.starts_with(SLOW);
+            // A full queue means that the peer does not read: it would not read this either.
+            let close = CloseFrame { code, reason: Utf8Bytes::from(reason.as_ref()) };
+            let _ = out.try_send(Message::Close(Some(close)).into());
+        }
+        drop(out);
+        let written = if is_cut { None } else { timeout(patience, &mut writer).await.ok() };
+        match written {
+            Some(written) => is_slow |= written.is_ok_and(|written| written == Written::Stalled),
+            None => {
+                writer.abort();
+                is_slow = true;
+            }
+        }
+        if is_slow {
+            metrics::counter!("baton_rpc_slow_consumers_total").increment(1);
+        }
+    }
+
+    /// Answers and notifies until something ends it.
+    async fn talk(
+        app: App<B>,
+        mut stream: SplitStream<WebSocket>,
+        account: &Arc<Account>,
+        out: mpsc::Sender<Queued>,
+    ) -> End {
         let config = &app.context.config;
-        let (sink, mut stream) = socket.split();
-        let (out, queue) = mpsc::channel(config.max_queued_messages.get());
-        let mut writer = tokio::spawn(write(sink, queue, config.write_timeout));
-        let context = Arc::clone(&app.context);
+        let (context, account) = (Arc::clone(&app.context), Arc::clone(account));
         let mut session =
-            Self { context, topics: HashMap::new(), heads: None, pending: None, out: out.clone(), synced: true };
+            Self { context, topics: HashMap::new(), heads: None, pending: None, account, out, synced: true };
         let mut in_flight = InFlight::new();
         let mut pings = interval(config.ping_interval);
         let mut heard = Instant::now();
-        let end: End = loop {
+        loop {
             let step = tokio::select! {
                 () = app.stop.cancelled() => Err(Some((close_code::AWAY, "the node is stopping".into()))),
-                _ = &mut writer => return,
                 Some(answer) = in_flight.next() => session.say(answer).await,
                 head = receive(&mut session.heads) => session.on_head(head).await,
                 hash = receive(&mut session.pending) => session.on_pending(hash).await,
@@ -123,28 +184,31 @@ impl<B: Backend> Session<B> {
                         None => Err(None),
                     }
                 }
+                // The writer has ended.
+                () = session.out.closed() => Err(None),
             };
             if let Err(end) = step {
-                break end;
+                return end;
             }
-        };
-        if let Some((code, reason)) = end {
-            tracing::debug!(code, %reason, "a WebSocket is closed");
-            // A full queue means that the peer does not read: it would not read this either.
-            let _ = out.try_send(Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::from(reason.as_ref()) })));
-        }
-        drop((session, out));
-        if timeout(config.write_timeout, &mut writer).await.is_err() {
-            writer.abort();
         }
     }
 
     /// Queues an answer; waits while the queue is full.
-    async fn say(&self, answer: Option<Vec<u8>>) -> Result<(), End> {
-        let Some(answer) = answer else { return Ok(()) };
+    async fn say(&self, answer: Option<Result<Answer, Vec<u8>>>) -> Result<(), End> {
+        let (bytes, share) = match answer {
+            Some(Ok(Answer { bytes, share })) => (bytes, Some(share)),
+            Some(Err(busy)) => (busy, None),
+            None => return Ok(()),
+        };
         // Answers are JSON made by serde, so UTF-8.
-        let text = Utf8Bytes::try_from(Bytes::from(answer)).map_err(|_| None)?;
-        self.out.send(Message::Text(text)).await.map_err(|_| None)
+        let text = Utf8Bytes::try_from(Bytes::from(bytes)).map_err(|_| None)?;
+        self.out.send(Queued { message: Message::Text(text), share }).await.map_err(|_| None)
+    }
+
+    /// Queues what nobody has asked for just now. Where there is no room for it, this one reads too little.
+    async fn tell(&self, bytes: Vec<u8>) -> Result<(), End> {
+        let share = self.account.hold(bytes.len()).map_err(|_| Some((close_code::POLICY, LARGEST.into())))?;
+        self.say(Some(Ok(Answer { bytes, share }))).await
     }
 
     async fn notify(&self, id: u128, result: &[u8]) -> Result<(), End> {
@@ -154,7 +218,7 @@ impl<B: Backend> Session<B> {
         out.extend_from_slice(b"\",\"result\":");
         out.extend_from_slice(result);
         out.extend_from_slice(b"}}");
-        self.say(Some(out)).await
+        self.tell(out).await
     }
 
     async fn on_message(&mut self, message: Message, in_flight: &mut InFlight) -> Result<(), End> {
@@ -171,10 +235,10 @@ impl<B: Backend> Session<B> {
             let Some(id) = request.id else { return Ok(()) };
             let mut answer = Vec::new();
             write_answer(&mut answer, Some(id), &result);
-            return self.say(Some(answer)).await;
+            return self.tell(answer).await;
         }
-        let context = Arc::clone(&self.context);
-        in_flight.push(Box::pin(async move { context.answer(&body).await }));
+        let (context, account) = (Arc::clone(&self.context), Arc::clone(&self.account));
+        in_flight.push(Box::pin(async move { context.answer_within(&account, &body).await }));
         Ok(())
     }
 
@@ -288,7 +352,7 @@ impl<B: Backend> Session<B> {
         if silent {
             return Err(Some((close_code::AWAY, "no answer to pings".into())));
         }
-        self.out.send(Message::Ping(Bytes::new())).await.map_err(|_| None)
+        self.out.send(Message::Ping(Bytes::new()).into()).await.map_err(|_| None)
     }
 }
 
@@ -307,10 +371,7 @@ async fn receive<T: Clone>(stream: &mut Option<broadcast::Receiver<T>>) -> Resul
 /// A subscriber that has missed something is not told half the story: it is dropped, and reads again after reconnecting.
 fn current<T>(received: Result<T, RecvError>) -> Result<T, End> {
     received.map_err(|error| match error {
-        RecvError::Lagged(count) => {
-            metrics::counter!("baton_rpc_slow_consumers_total").increment(1);
-            Some((close_code::POLICY, format!("slow consumer: {count} events behind").into()))
-        }
+        RecvError::Lagged(count) => Some((close_code::POLICY, format!("{SLOW}: {count} events behind").into())),
         RecvError::Closed => Some((close_code::AWAY, "the node is stopping".into())),
     })
 }
@@ -318,26 +379,26 @@ fn current<T>(received: Result<T, RecvError>) -> Result<T, End> {
 /// Writes what is queued; flushes when nothing more is.
 async fn write(
     mut sink: SplitSink<WebSocket, Message>,
-    mut queue: mpsc::Receiver<Message>,
+    mut queue: mpsc::Receiver<Queued>,
     limit: std::time::Duration,
-) {
-    while let Some(message) = queue.recv().await {
+) -> Written {
+    while let Some(Queued { message, share }) = queue.recv().await {
+        // What the socket has taken may still be in its buffer: the shares live until that is flushed.
+        let mut shares = vec![share];
         let written = timeout(limit, async {
             sink.feed(message).await?;
-            while let Ok(message) = queue.try_recv() {
+            while let Ok(Queued { message, share }) = queue.try_recv() {
+                shares.push(share);
                 sink.feed(message).await?;
             }
             sink.flush().await
         });
         match written.await {
             Ok(Ok(())) => {}
-            Ok(Err(_)) => return,
-            Err(_) => {
-                metrics::counter!("baton_rpc_slow_consumers_total").increment(1);
-                tracing::debug!("a WebSocket is dropped: slow consumer");
-                return;
-            }
+            Ok(Err(error)) => return if is_stalled(&error) { Written::Stalled } else { Written::Taken },
+            Err(_) => return Written::Stalled,
         }
     }
     let _ = timeout(limit, sink.close()).await;
+    Written::Taken
 }

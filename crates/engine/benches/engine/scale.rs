@@ -5,7 +5,10 @@ use crate::{
     probe,
     world::{self, Dice, HASHES, Nonces, STORAGE, SWAP, account, call},
 };
-use alloy::primitives::{Address, U256};
+use alloy::{
+    primitives::{Address, U256},
+    rpc::types::Filter,
+};
 use baton_engine::{BlockRef, Candidate, Config, Engine};
 use redb::{ReadableDatabase, TableHandle};
 use std::{
@@ -160,11 +163,12 @@ pub(crate) fn mix(accounts: u64, rounds: u64) {
     }
 }
 
-/// Resident memory and disk while `transactions` transfers pass over `accounts` accounts.
-pub(crate) fn memory(accounts: u64, transactions: u64) {
+/// Resident memory and disk while `transactions` transfers, of ether or of a token, pass over `accounts` accounts.
+pub(crate) fn memory(accounts: u64, transactions: u64, tokens: bool) {
     probe::install();
     let directory = tempfile::tempdir().unwrap();
-    let (engine, _) = chain(directory.path(), accounts);
+    let (engine, mut nonces) = chain(directory.path(), accounts);
+    let token = tokens.then(|| world::token(&engine, &mut nonces, accounts));
     let before = content(engine, directory.path());
     let engine = Engine::open(config(directory.path())).unwrap();
     println!("| transactions | MB resident | MB at most | MB on disk |\n|---:|---:|---:|---:|");
@@ -173,12 +177,17 @@ pub(crate) fn memory(accounts: u64, transactions: u64) {
         println!("| {done} | {now} | {most} | {} |", probe::disk(directory.path()) / 1_000_000);
     };
     tell(0);
+    probe::take("baton_engine_finalize_seconds");
     let each = TRANSFERS as u64;
     for block in 0..transactions / each {
         let transfers = (block * each..(block + 1) * each).map(|number| {
             // Every account in turn, but neighbours far apart.
             let from = account(number.wrapping_mul(7_368_787) % accounts);
-            world::transfer(from, number / accounts, account(number.wrapping_mul(2_750_159) % accounts))
+            let to = account(number.wrapping_mul(2_750_159) % accounts);
+            match token {
+                Some(token) => world::token_transfer(token, from, number / accounts, to),
+                None => world::transfer(from, number / accounts, to),
+            }
         });
         world::build(&engine, transfers.collect());
         world::finalize(&engine);
@@ -186,6 +195,8 @@ pub(crate) fn memory(accounts: u64, transactions: u64) {
             tell((block + 1) * each);
         }
     }
+    let commits = probe::take("baton_engine_finalize_seconds");
+    println!("\ncommit of a block: p50 {:.1} ms", probe::percentile(&commits, 50));
     let after = content(engine, directory.path());
     println!("\n| table | bytes a transaction |\n|---|---:|");
     let mut sum = 0.0;
@@ -295,6 +306,68 @@ pub(crate) fn growth() {
         let costs = sent_by_others(&engine, &mut nonces);
         let opened = probe::seconds(time) * 1_000.0;
         println!("{} {opened:.1} | {} |", row(&height.to_string(), &costs), probe::memory().0);
+    }
+    drop(engine);
+
+    logs(100_000);
+}
+
+/// What finding logs costs by the range that is asked for, on a chain of so many blocks with two logs each.
+pub(crate) fn logs(blocks: u64) {
+    const MATCHES: u64 = 20;
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Engine::open(world::config(directory.path())).unwrap();
+    let mut nonces = Nonces::default();
+    world::seed(&engine, &mut nonces, 0, FEW + 1);
+    let mut dice = Dice(17);
+    // The rare one swaps in some of the last 1,000 blocks, so that every range holds as many matches.
+    let (rare, first) = (account(FEW), blocks - 1_000);
+    while engine.tip().0 < blocks {
+        let height = engine.tip().0 + 1;
+        let now = height > first && (height - first).is_multiple_of(1_000 / MATCHES);
+        let others = [account(dice.below(FEW)), if now { rare } else { account(dice.below(FEW)) }];
+        let swap = |from| call(from, nonces.next(from), SWAP, U256::from(1_000_000).to_be_bytes_vec().into());
+        world::build(&engine, others.map(swap).into());
+        if height.is_multiple_of(500) {
+            world::finalize(&engine);
+        }
+    }
+    world::finalize(&engine);
+    let of = |account: Address| Filter::new().event_signature(account.into_word());
+    let queries: [(&str, Filter); 4] = [
+        ("rare topic", of(rare)),
+        ("rare topic, busy address", of(rare).address(SWAP)),
+        ("one of 1,000 accounts", of(account(1)).address(SWAP)),
+        ("busy address", Filter::new().address(SWAP)),
+    ];
+    println!("\nFinding blocks with logs, by range (a chain of {blocks} blocks, two logs each):\n");
+    println!("| query | range | blocks found | index us | blooms of headers us |\n|---|---:|---:|---:|---:|");
+    for (name, filter) in &queries {
+        for range in [1_000, 10_000, 100_000].into_iter().filter(|range| *range <= blocks) {
+            let heights = blocks - range + 1..=blocks;
+            let median = |search: &dyn Fn() -> usize| {
+                let mut times = Vec::new();
+                let found = (0..11).map(|_| {
+                    let start = Instant::now();
+                    let found = search();
+                    times.push(start.elapsed().as_secs_f64());
+                    found
+                });
+                let found = found.last().unwrap_or_default();
+                times.sort_unstable_by(f64::total_cmp);
+                (found, probe::percentile(&times, 50) * 1_000.0)
+            };
+            let (found, index) = median(&|| engine.log_heights(filter, heights.clone()).unwrap().count());
+            let blooms: Vec<_> = std::iter::once(filter.address_bloom_filter())
+                .chain(filter.topics_bloom_filter())
+                .map(|bloom| bloom.into_owned())
+                .collect();
+            let (_, scan) = median(&|| {
+                let headers = heights.clone().map(|height| engine.header_at(height).unwrap().unwrap().1);
+                headers.filter(|header| blooms.iter().all(|bloom| bloom.matches(header.logs_bloom))).count()
+            });
+            println!("| {name} | {range} | {found} | {index:.0} | {scan:.0} |");
+        }
     }
 }
 

@@ -81,7 +81,8 @@ pub enum SimulateError {
 impl SimulateError {
     pub(super) fn of(unfinished: Unfinished, caller: Address, max_fee: u128, gas: u64, timeout: u128) -> Self {
         match unfinished {
-            Unfinished::Stopped => Self::Timeout(timeout),
+            // Nothing here counts steps.
+            Unfinished::Stopped(_) => Self::Timeout(timeout),
             Unfinished::Failed(Failure::Invalid(why)) => Self::Transaction { why, caller, max_fee, gas },
             Unfinished::Failed(Failure::Store(error)) => error.into(),
         }

@@ -126,6 +126,7 @@ pub(super) fn failure(request: &TransactionRequest, error: EngineCallError) -> C
         EngineCallError::Timeout(millis) => {
             return CallError::Refused(format!("execution aborted (timeout = {} s)", millis / 1_000));
         }
+        EngineCallError::Steps(_) => return CallError::Refused(format!("execution aborted ({error})")),
         EngineCallError::Invalid(invalid) => invalid,
         EngineCallError::Tracer(_) => return CallError::Refused(error.to_string()),
         EngineCallError::Request(text) => return CallError::Refused(text.into()),

@@ -4,7 +4,10 @@ use super::{Backend, execute};
 use baton_derive::base_fee_floor;
 use baton_engine::{InvalidTransaction, SimulateError, Simulated};
 use baton_primitives::Height;
-use baton_rpc::ports::{CallError, SimulatedBlock, SimulatedCall, Simulation};
+use baton_rpc::{
+    code,
+    ports::{CallError, SimulatedBlock, SimulatedCall, Simulation},
+};
 
 impl Backend {
     /// Least base fee of a block after this one.
@@ -37,7 +40,7 @@ pub(super) fn failure(error: SimulateError) -> CallError {
     match error {
         SimulateError::BlockNumber { .. } => execute::coded(-38_020, &error),
         SimulateError::Timestamp { .. } => execute::coded(-38_021, &error),
-        SimulateError::TooManyBlocks => execute::coded(-38_026, &error),
+        SimulateError::TooManyBlocks => execute::coded(code::CLIENT_LIMIT, &error),
         SimulateError::BlockGas { .. } => execute::coded(-38_015, &error),
         SimulateError::InitCode { .. } => execute::coded(-38_025, &error),
         SimulateError::Timeout(_) => execute::coded(-32_016, &error),

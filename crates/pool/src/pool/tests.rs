@@ -2,6 +2,7 @@ use super::*;
 use crate::StateError;
 use alloy::{
     consensus::{SignableTransaction, TxEip1559, TxLegacy},
+    eips::Encodable2718,
     network::TxSignerSync,
     primitives::{Signature, TxKind, U256},
     signers::local::PrivateKeySigner,
@@ -12,11 +13,15 @@ use proptest::prelude::*;
 const CHAIN: u64 = 13_370;
 
 #[derive(Clone, Default)]
-struct Accounts(Arc<Mutex<HashMap<Address, Account>>>);
+struct Accounts(Arc<Mutex<HashMap<Address, Account>>>, Arc<Mutex<HashSet<B256>>>);
 
 impl State for Accounts {
     fn account(&self, address: Address) -> Result<Account, StateError> {
         Ok(self.0.lock().get(&address).copied().unwrap_or_default())
+    }
+
+    fn is_final(&self, transaction: &B256) -> Result<bool, StateError> {
+        Ok(self.1.lock().contains(transaction))
     }
 }
 
@@ -72,6 +77,7 @@ impl World {
         for sender in block.senders() {
             self.accounts.0.lock().get_mut(sender).unwrap().nonce += 1;
         }
+        self.accounts.1.lock().extend(block.transactions().iter().map(|t| t.tx_hash()));
         self.pool.on_final(&block);
     }
 }
@@ -279,6 +285,102 @@ fn local_transactions_survive_a_restart() {
     drop(world.pool);
     let reopened = Pool::open(config, world.accounts.clone()).unwrap();
     assert_eq!(reopened.fate(&hash), Some(Fate::Waiting));
+}
+
+/// A pool with a journal, and what opens it again as a node does that was killed.
+fn journalled(change: impl Fn(&mut Config)) -> (World, impl Fn(&World) -> Pool) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = Config::new(CHAIN, 30_000_000);
+    config.journal = Some(directory.path().join("transactions"));
+    change(&mut config);
+    let world = world(|plain| *plain = config.clone());
+    (world, move |world| {
+        assert!(directory.path().exists());
+        Pool::open(config.clone(), world.accounts.clone()).unwrap()
+    })
+}
+
+fn dropped(why: impl Into<String>) -> Option<Fate> {
+    Some(Fate::Dropped(why.into()))
+}
+
+#[test]
+fn why_a_transaction_left_survives_restarts() {
+    let (mut world, reopen) = journalled(|config| config.max_transactions = 4);
+    let replaced = world.send(0, transfer(0, 100)).unwrap();
+    let better = TxEip1559 { max_fee_per_gas: 1_210, max_priority_fee_per_gas: 110, ..transfer(0, 0) };
+    let better = world.send(0, better).unwrap();
+    let rejected = world.send(1, transfer(0, 5)).unwrap();
+    world.pool.reject(rejected, "it costs too much".into());
+    // Another node's, which is not in this journal, has a fate all the same.
+    let overtaken = world.pool.admit(&signed(&world.signers[2], transfer(0, 5)).encoded_2718()).unwrap();
+    world.include(vec![signed(&world.signers[2], transfer(0, 77))]);
+    let evicted = world.send(1, transfer(0, 1)).unwrap();
+    for nonce in 1..4 {
+        world.send(2, transfer(nonce, 50)).unwrap();
+    }
+    world.pool.admit_all(&[signed(&world.signers[3], transfer(0, 60)).encoded_2718().into()])[0].as_ref().unwrap();
+
+    let fates = [
+        (replaced, format!("replaced by {better}")),
+        (rejected, "it costs too much".into()),
+        (overtaken, "nonce 0 was used by another transaction".into()),
+        (evicted, "evicted: the pool is full of better paid transactions".into()),
+    ];
+    // Also over a second restart, before which nothing happened.
+    for _ in 0..3 {
+        for (hash, why) in &fates {
+            assert_eq!(world.pool.fate(hash), dropped(why));
+        }
+        assert_eq!(world.pool.fate(&better), Some(Fate::Waiting));
+        world.pool = reopen(&world);
+    }
+    // It may be taken again, and then waits again.
+    world.include(vec![signed(&world.signers[2], transfer(1, 50))]);
+    assert_eq!(world.send(1, transfer(0, 5)), Ok(rejected));
+    assert_eq!(reopen(&world).fate(&rejected), Some(Fate::Waiting));
+}
+
+#[test]
+fn what_cannot_wait_again_after_a_restart_is_told_and_what_is_final_is_no_rejection() {
+    let (world, reopen) = journalled(|_| {});
+    let included = world.send(0, transfer(0, 5)).unwrap();
+    let overtaken = world.send(1, transfer(0, 5)).unwrap();
+    let poor = world.send(2, transfer(0, 5)).unwrap();
+    // All of this happens while the node is away.
+    world.accounts.1.lock().insert(included);
+    for (signer, account) in [(0, (1, 10u128.pow(18))), (1, (1, 10u128.pow(18))), (2, (0, 1))] {
+        let (nonce, balance) = (account.0, U256::from(account.1));
+        let changed = Account { nonce, balance, is_contract: false };
+        world.accounts.0.lock().insert(world.signers[signer].address(), changed);
+    }
+    for _ in 0..2 {
+        let pool = reopen(&world);
+        assert_eq!(pool.fate(&included), None);
+        assert_eq!(pool.fate(&overtaken), dropped("nonce too low: next nonce 1, tx nonce 0"));
+        let Some(Fate::Dropped(why)) = pool.fate(&poor) else { panic!() };
+        assert!(why.starts_with("insufficient funds"), "{why}");
+    }
+}
+
+#[test]
+fn a_flood_of_replacements_leaves_as_many_fates_as_are_remembered() {
+    let (world, reopen) = journalled(|config| config.remembered_fates = 20);
+    let mut fee = 1_000_000u128;
+    let mut sent = Vec::new();
+    for _ in 0..100 {
+        let offer = TxEip1559 { max_fee_per_gas: fee, max_priority_fee_per_gas: fee, ..transfer(0, 0) };
+        sent.push(world.send(0, offer).unwrap());
+        fee += fee / 10 + 1;
+    }
+    let pool = reopen(&world);
+    let fates: Vec<_> = sent.iter().map(|hash| pool.fate(hash)).collect();
+    assert!(fates[..79].iter().all(Option::is_none));
+    assert!((79..99).all(|n| fates[n] == dropped(format!("replaced by {}", sent[n + 1]))));
+    assert_eq!(fates[99], Some(Fate::Waiting));
+    // The file holds no more than that when it has been rewritten.
+    let length = std::fs::metadata(pool.shared.config.journal.as_ref().unwrap()).unwrap().len();
+    assert!(length < 20 * (4 + 33 + 80) + 200, "{length}");
 }
 
 proptest! {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::{num::NonZeroUsize, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 fn request(method: &str, params: Value) -> Value {
@@ -218,4 +218,53 @@ async fn the_server_stops_when_told_to() {
     let answer = slow.await.unwrap();
     assert!(answer.contains("0x03"), "a running request is finished: {answer}");
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+/// An `eth_call` whose answer is as long as its body.
+fn echo(bytes: usize) -> String {
+    request("eth_call", json!([{ "to": LOGGER, "input": format!("0x{}", "06".repeat(bytes / 2)) }])).to_string()
+}
+
+fn posted(body: &str) -> String {
+    format!("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+/// Asks, and reads no more of the answer than its first byte.
+async fn deaf(world: &World, bytes: usize) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut socket = socket.connect(world.address).await.unwrap();
+    socket.write_all(posted(&echo(bytes)).as_bytes()).await.unwrap();
+    assert_eq!(socket.read_u8().await.unwrap(), b'H');
+    socket
+}
+
+#[tokio::test]
+async fn unread_answers_of_all_connections_are_bounded_and_who_leaves_most_unread_goes_first() {
+    let limits = Config { max_unread_bytes: 20_000_000, max_response_bytes: 20_000_000, ..Config::default() };
+    let world = World::with(limits).await;
+    let mut most = deaf(&world, 12_000_000).await;
+    let mut less = deaf(&world, 8_000_000).await;
+    let mut got = Vec::new();
+    let end = most.read_to_end(&mut got).await;
+    assert!(got.len() < 11_000_000, "{} bytes, {end:?}", got.len());
+
+    // Who would hold the most is told so, by its id.
+    let refused = world.post(echo(14_000_000)).await;
+    assert_eq!(refused.status(), 503);
+    let answer: Value = refused.json().await.unwrap();
+    assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(1), &json!(-32005)));
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with("server busy: answers of 80000") && message.contains("limit 20000000"), "{message}");
+    // Others are served meanwhile, and the one that is left gets all of its answer when it reads.
+    assert_eq!(world.result("eth_blockNumber", json!([])).await, "0x0");
+    let next = posted(&request("eth_chainId", json!([])).to_string());
+    less.write_all(next.as_bytes()).await.unwrap();
+    let mut got = Vec::new();
+    while !got.ends_with(b"\"result\":\"0x343a\"}") {
+        assert_ne!(less.read_buf(&mut got).await.unwrap(), 0, "{} bytes", got.len());
+    }
+    assert!(got.len() > 8_000_000);
+    // Its next answer was written after the first was done with: there is room again.
+    assert_eq!(world.post(echo(14_000_000)).await.status(), 200);
 }
