@@ -276,13 +276,12 @@ contract Staking is StakingLedger {
     function segments(uint64 id, address account, uint256 start, uint256 limit) external view returns (Segment[] memory list) {
         Pot storage pot = _pots[id];
         History.Trace storage trace = pot.positions[account];
-        History.Point[] memory tail = _tail(pot, trace, pot.noted[account], pot.slashCount);
+        History.Point[] memory tail = _tail(pot, account, pot.slashCount);
         uint256 older = trace.older;
         uint256 total = older + tail.length;
         list = new Segment[](start >= total ? 0 : Math.min(total - start, limit));
-        for (uint256 i = 0; i < list.length; ++i) {
-            uint256 number = start + i;
-            History.Point memory point = number < older ? trace.point(number) : tail[number - older];
+        for (uint256 i = 0; i < list.length; (++i, ++start)) {
+            History.Point memory point = start < older ? trace.point(start) : tail[start - older];
             list[i] = Segment({from: point.from, shares: point.entered - point.left});
         }
     }

@@ -429,21 +429,19 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
     /// @dev The same for the first `count` slashes. Several steps come to what one would.
     function _noteTo(Pot storage pot, address account, uint256 count) internal {
         History.Trace storage trace = pot.positions[account];
-        History.Point[] memory tail = _tail(pot, trace, pot.noted[account], count);
+        History.Point[] memory tail = _tail(pot, account, count);
         for (uint256 i = 0; i < tail.length; ++i) {
             trace.enter(tail[i].entered - trace.entered, tail[i].from);
         }
         pot.noted[account] = count;
     }
 
-    /// @dev A position's newest point and those that slashes number `first` to `count` - 1 would add; empty if it never held anything. A
-    /// slash's bonus goes to what the position holds and entered after the snapshot.
-    function _tail(Pot storage pot, History.Trace storage trace, uint256 first, uint256 count)
-        internal
-        view
-        returns (History.Point[] memory points)
-    {
+    /// @dev A position's newest point and those that the slashes which it took no note of yet, of the first `count`, would add; empty if it
+    /// never held anything. A slash's bonus goes to what the position holds and entered after the snapshot.
+    function _tail(Pot storage pot, address account, uint256 count) internal view returns (History.Point[] memory points) {
+        History.Trace storage trace = pot.positions[account];
         if (trace.entered == 0) return points;
+        uint256 first = count == 0 ? 0 : pot.noted[account];
         points = new History.Point[](count - first + 1);
         points[0] = trace.at(type(uint64).max);
         uint256 last = 0;
@@ -469,7 +467,7 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
     function _sharesOf(Pot storage pot, address account) internal view returns (uint128) {
         History.Trace storage trace = pot.positions[account];
         if (pot.slashCount == 0) return trace.value();
-        History.Point[] memory tail = _tail(pot, trace, pot.noted[account], pot.slashCount);
+        History.Point[] memory tail = _tail(pot, account, pot.slashCount);
         return tail.length == 0 ? 0 : tail[tail.length - 1].entered - trace.left;
     }
 

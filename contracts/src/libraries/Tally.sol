@@ -37,9 +37,15 @@ library Tally {
         uint256 reach = 1;
         for (uint256 k = 0; k < 4 && batches >= reach; ++k) {
             uint256 slot = self.slots[k];
-            for (uint256 i = 0; i < members; ++i) {
-                uint256 bits = slot >> i;
-                counts[i] |= uint64(((bits & 1) | ((bits >> 63) & 2) | ((bits >> 126) & 4) | ((bits >> 189) & 8)) << (4 * k));
+            // Of each member the bits number i, 64 + i, 128 + i, 192 + i, as the next four of its count.
+            assembly ("memory-safe") {
+                let at := add(counts, 32)
+                for { let end := add(at, shl(5, members)) } lt(at, end) { at := add(at, 32) } {
+                    let low := or(and(slot, 1), and(shr(63, slot), 2))
+                    let high := or(and(shr(126, slot), 4), and(shr(189, slot), 8))
+                    mstore(at, or(mload(at), shl(shl(2, k), or(low, high))))
+                    slot := shr(1, slot)
+                }
             }
             reach <<= 4;
         }

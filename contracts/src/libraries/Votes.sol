@@ -25,18 +25,24 @@ library Votes {
         returns (bytes memory)
     {
         bytes32 namespace = keccak256(abi.encode("BATON_CONSENSUS", block.chainid, inbox, generation));
-        bytes memory body = abi.encodePacked(_varint(epoch), _varint(viewNumber));
+        bytes memory proposed;
         if (keccak256(bytes(suffix)) != keccak256(bytes(NULLIFY))) {
-            body = abi.encodePacked(body, _varint(proposal.parentView), proposal.blockHash);
+            proposed = abi.encodePacked(_varint(proposal.parentView), proposal.blockHash);
         }
-        return abi.encodePacked(_varint(uint64(32 + bytes(suffix).length)), namespace, suffix, body);
+        bytes memory length = _varint(uint64(32 + bytes(suffix).length));
+        return abi.encodePacked(length, namespace, suffix, _varint(epoch), _varint(viewNumber), proposed);
     }
 
+    /// @dev Seven bits a byte, the lowest first, and a high bit where more follow: 64 bits take at most ten bytes.
     function _varint(uint64 value) private pure returns (bytes memory encoded) {
-        while (value > 0x7f) {
-            encoded = abi.encodePacked(encoded, uint8(value) | 0x80);
-            value >>= 7;
+        encoded = new bytes(10);
+        uint256 length;
+        for (; value > 0x7f; value >>= 7) {
+            encoded[length++] = bytes1(uint8(value) | 0x80);
         }
-        return abi.encodePacked(encoded, uint8(value));
+        encoded[length++] = bytes1(uint8(value));
+        assembly ("memory-safe") {
+            mstore(encoded, length)
+        }
     }
 }
