@@ -148,9 +148,8 @@ contract RevenueShare is IRevenueShare {
 
     /// @inheritdoc IRevenueShare
     function addDebt(uint64 batch, address poster, uint256 amount) external onlyInbox {
-        uint64 id = ++_books.debtCount;
-        uint96 end = (_books.debts + amount).toUint96();
-        _books.debts = end;
+        (uint64 id, uint96 end) = (_books.debtCount + 1, (_books.debts + amount).toUint96());
+        (_books.debtCount, _books.debts) = (id, end);
         _debts[id] = Debt({poster: poster, end: end});
         emit DebtAdded(id, batch, poster, amount, end);
     }

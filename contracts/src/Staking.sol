@@ -276,12 +276,16 @@ contract Staking is StakingLedger {
     function segments(uint64 id, address account, uint256 start, uint256 limit) external view returns (Segment[] memory list) {
         Pot storage pot = _pots[id];
         History.Trace storage trace = pot.positions[account];
-        History.Point[] memory tail = _tail(pot, account, pot.slashCount);
         uint256 older = trace.older;
-        uint256 total = older + tail.length;
+        uint256 total = trace.entered == 0 ? 0 : older + 1;
+        History.Point[] memory tail;
+        if (pot.slashCount != 0) {
+            tail = _tail(pot, account, pot.slashCount);
+            total = older + tail.length;
+        }
         list = new Segment[](start >= total ? 0 : Math.min(total - start, limit));
         for (uint256 i = 0; i < list.length; (++i, ++start)) {
-            History.Point memory point = start < older ? trace.point(start) : tail[start - older];
+            History.Point memory point = start < older || tail.length == 0 ? trace.point(start) : tail[start - older];
             list[i] = Segment({from: point.from, shares: point.entered - point.left});
         }
     }

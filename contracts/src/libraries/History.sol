@@ -50,14 +50,8 @@ library History {
     /// @notice The sums at the end of `period`.
     function at(Trace storage self, uint64 period) internal view returns (Point memory) {
         if (period >= self.from) return point(self, self.older);
-        (uint256 low, uint256 high) = (0, self.older);
-        // Find the number of points that begin at or before `period`.
-        while (low < high) {
-            uint256 middle = (low + high) / 2;
-            if (self.past[middle].from <= period) low = middle + 1;
-            else high = middle;
-        }
-        if (low != 0) return point(self, low - 1);
+        uint256 number = _past(self, false, period);
+        if (number != 0) return point(self, number - 1);
     }
 
     /// @notice The point number `number`; `older` is that of the newest.
@@ -67,13 +61,8 @@ library History {
 
     /// @notice The periods in which the shares numbered [start, start + shares) entered, oldest first, with how many in each.
     function lots(Trace storage self, uint256 start, uint256 shares) internal view returns (IStaking.Segment[] memory list) {
-        (uint256 first, uint256 high) = (0, self.older);
-        // Find the point with which share number `start` entered.
-        while (first < high) {
-            uint256 middle = (first + high) / 2;
-            if (self.past[middle].entered <= start) first = middle + 1;
-            else high = middle;
-        }
+        // The point with which share number `start` entered.
+        uint256 first = _past(self, true, start);
         uint256 end = start + shares;
         uint256 length = 1;
         while (point(self, first + length - 1).entered < end) ++length;
@@ -83,6 +72,17 @@ library History {
             uint256 upper = p.entered < end ? p.entered : end;
             list[i] = IStaking.Segment({from: p.from, shares: uint128(upper - start)});
             start = upper;
+        }
+    }
+
+    /// @dev How many past points have a number of shares entered, or else a period, of at most `limit`.
+    function _past(Trace storage self, bool shares, uint256 limit) private view returns (uint256 low) {
+        uint256 high = self.older;
+        while (low < high) {
+            uint256 middle = (low + high) / 2;
+            Point storage p = self.past[middle];
+            if ((shares ? p.entered : p.from) <= limit) low = middle + 1;
+            else high = middle;
         }
     }
 

@@ -18,31 +18,46 @@ library Votes {
         bytes32 blockHash;
     }
 
-    /// @notice The signed bytes of a vote; of a nullify, `proposal` is not part.
-    function message(address inbox, uint64 generation, uint64 epoch, uint64 viewNumber, string memory suffix, Proposal memory proposal)
-        internal
-        view
-        returns (bytes memory)
-    {
-        bytes32 namespace = keccak256(abi.encode("BATON_CONSENSUS", block.chainid, inbox, generation));
-        bytes memory proposed;
-        if (keccak256(bytes(suffix)) != keccak256(bytes(NULLIFY))) {
-            proposed = abi.encodePacked(_varint(proposal.parentView), proposal.blockHash);
-        }
-        bytes memory length = _varint(uint64(32 + bytes(suffix).length));
-        return abi.encodePacked(length, namespace, suffix, _varint(epoch), _varint(viewNumber), proposed);
+    /// @notice What every vote of a generation signs.
+    function namespaceOf(address inbox, uint64 generation) internal view returns (bytes32) {
+        return keccak256(abi.encode("BATON_CONSENSUS", block.chainid, inbox, generation));
     }
 
-    /// @dev Seven bits a byte, the lowest first, and a high bit where more follow: 64 bits take at most ten bytes.
-    function _varint(uint64 value) private pure returns (bytes memory encoded) {
-        encoded = new bytes(10);
-        uint256 length;
-        for (; value > 0x7f; value >>= 7) {
-            encoded[length++] = bytes1(uint8(value) | 0x80);
-        }
-        encoded[length++] = bytes1(uint8(value));
+    /// @notice The signed bytes of a vote; of a nullify, `proposal` is not part.
+    function message(bytes32 namespace, uint64 epoch, uint64 viewNumber, string memory suffix, Proposal memory proposal)
+        internal
+        pure
+        returns (bytes memory signed)
+    {
+        uint256 length = bytes(suffix).length;
+        // Room for two words and four numbers of at most ten bytes.
+        signed = new bytes(length + 104);
+        uint256 at = _varint(signed, 0, 32 + length);
         assembly ("memory-safe") {
-            mstore(encoded, length)
+            mstore(add(add(signed, 32), at), namespace)
+            mcopy(add(add(signed, 64), at), add(suffix, 32), length)
         }
+        at = _varint(signed, _varint(signed, at + 32 + length, epoch), viewNumber);
+        if (keccak256(bytes(suffix)) != keccak256(bytes(NULLIFY))) {
+            at = _varint(signed, at, proposal.parentView);
+            bytes32 blockHash = proposal.blockHash;
+            assembly ("memory-safe") {
+                mstore(add(add(signed, 32), at), blockHash)
+            }
+            at += 32;
+        }
+        // What was reserved and not needed is given back.
+        assembly ("memory-safe") {
+            mstore(signed, at)
+        }
+    }
+
+    /// @dev Writes a number from byte `at` on, seven bits a byte, the lowest first, with a high bit where more follow; returns where it ends.
+    function _varint(bytes memory signed, uint256 at, uint256 value) private pure returns (uint256) {
+        for (; value > 0x7f; value >>= 7) {
+            signed[at++] = bytes1(uint8(value) | 0x80);
+        }
+        signed[at++] = bytes1(uint8(value));
+        return at;
     }
 }
