@@ -20,10 +20,13 @@ library Tally {
             if (carry != 0 || batches == reach) {
                 uint256 slot = batches == reach ? 0 : self.slots[k];
                 uint256 next;
-                for (uint256 plane = 0; plane < 256; plane += 64) {
-                    uint256 bits = (slot >> plane) & type(uint64).max;
-                    next |= (bits ^ carry) << plane;
-                    carry &= bits;
+                // A half adder for each plane, from the lowest on.
+                assembly ("memory-safe") {
+                    for { let plane := 0 } lt(plane, 256) { plane := add(plane, 64) } {
+                        let bits := and(shr(plane, slot), 0xffffffffffffffff)
+                        next := or(next, shl(plane, xor(bits, carry)))
+                        carry := and(carry, bits)
+                    }
                 }
                 self.slots[k] = next;
             }
