@@ -36,7 +36,8 @@ contract BatchInbox is IBatchInbox {
     uint256 public constant REPAY_GAS_PER_BYTE = 40;
     /// @notice Gas of a blob.
     uint256 public constant BLOB_GAS = 131_072;
-    bytes private constant BATCH_NAMESPACE = "BATON_BATCH";
+    /// @dev Behind its length, as the engine writes namespaces.
+    bytes12 private constant BATCH_NAMESPACE = "\x0bBATON_BATCH";
 
     /// @notice Who may start the chain.
     address public immutable deployer;
@@ -167,7 +168,8 @@ contract BatchInbox is IBatchInbox {
     // -- Batches
 
     /// @inheritdoc IBatchInbox
-    function post(Core calldata core, Certificate calldata certificate, bytes calldata performance, bytes calldata data) external {
+    function post(Core calldata sent, Certificate calldata certificate, bytes calldata performance, bytes calldata data) external {
+        Core memory core = _coreOf(sent);
         Head memory head = _read();
         if (head.acceptedBlock == 0) revert BatchInbox_Started(false);
         if (head.recovering) revert BatchInbox_Recovering(true);
@@ -327,14 +329,27 @@ contract BatchInbox is IBatchInbox {
 
     /// @inheritdoc IBatchInbox
     function batchMessage(bytes32 coreHash, bytes32 dataHash) public view returns (bytes memory) {
-        return
-            abi.encodePacked(uint8(BATCH_NAMESPACE.length), BATCH_NAMESPACE, abi.encode(block.chainid, address(this), coreHash, dataHash));
+        return abi.encodePacked(BATCH_NAMESPACE, block.chainid, uint256(uint160(address(this))), coreHash, dataHash);
     }
 
     // -- Checks
 
+    /// @dev The core as it was sent, in memory: every field is read several times. Refuses words that are not the only encoding of a value, as
+    /// reading them from the call would.
+    function _coreOf(Core calldata sent) private pure returns (Core memory core) {
+        assembly ("memory-safe") {
+            calldatacopy(core, sent, 640)
+            // Numbers 1, 2, 4 to 8, 10, 12, 14 and 19 have 64 bits, number 0 has 16, number 16 is true or false.
+            let wide := or(or(mload(add(core, 32)), mload(add(core, 64))), or(mload(add(core, 128)), mload(add(core, 160))))
+            wide := or(wide, or(or(mload(add(core, 192)), mload(add(core, 224))), or(mload(add(core, 256)), mload(add(core, 320)))))
+            wide := or(wide, or(or(mload(add(core, 384)), mload(add(core, 448))), mload(add(core, 608))))
+            wide := or(shr(64, wide), or(shr(16, mload(core)), shr(1, mload(add(core, 512)))))
+            if wide { revert(0, 0) }
+        }
+    }
+
     /// @dev Everything that follows from the batch before.
-    function _checkSequence(Core calldata core, Head memory head) private view {
+    function _checkSequence(Core memory core, Head memory head) private view {
         if (core.index != head.index + 1) revert BatchInbox_WrongIndex(core.index, head.index + 1);
         _equal("version", core.version, VERSION);
         _equal("generation", core.generation, head.generation);
@@ -353,7 +368,7 @@ contract BatchInbox is IBatchInbox {
 
     /// @dev The fields that only a closing batch has, and the next set: the newest snapshot sealed by the end of the epoch before this one, but
     /// none older than this set's (a recovery installs sets at once).
-    function _checkClosing(Core calldata core, bytes calldata performance) private view {
+    function _checkClosing(Core memory core, bytes calldata performance) private view {
         if (!core.closing) {
             _equal("fees", core.fees, 0);
             _equal("performance", uint256(core.performance), 0);
@@ -376,7 +391,7 @@ contract BatchInbox is IBatchInbox {
         if (known == 0 || known != hash) revert BatchInbox_UnknownOrigin(number, hash, known);
     }
 
-    function _checkDeposits(Core calldata core) private view {
+    function _checkDeposits(Core memory core) private view {
         (bool exact, uint64 firstLeftOut) = portal.isCountAt(core.deposits, core.originNumber);
         if (!exact) revert BatchInbox_WrongDeposits(core.deposits, core.originNumber);
         if (firstLeftOut != type(uint64).max && core.lastTimestamp > firstLeftOut + maxOriginLag) {
@@ -397,7 +412,7 @@ contract BatchInbox is IBatchInbox {
     }
 
     /// @dev The set's certificate and its age, and whether it is the caller's turn.
-    function _verify(Core calldata core, Head memory head, Certificate calldata certificate, bytes memory message) private {
+    function _verify(Core memory core, Head memory head, Certificate calldata certificate, bytes memory message) private {
         // No duty outlives its stake.
         uint256 age = (block.number - _serving.takenBlock) * l1BlockTime;
         if (age > certificateLife) revert BatchInbox_SnapshotExpired(core.snapshot, age, certificateLife);
@@ -407,7 +422,7 @@ contract BatchInbox is IBatchInbox {
     }
 
     /// @dev The leader of the last view at once, the next member after a grace, anyone after two.
-    function _checkDuty(Core calldata core, Head memory head, bytes memory snapshot, bytes32 seed) private {
+    function _checkDuty(Core memory core, Head memory head, bytes memory snapshot, bytes32 seed) private {
         uint256 leader = Snapshots.leader(snapshot, seed, core.epoch, _termOf(core.lastView));
         if (Cards.operator(Snapshots.cardOf(snapshot, leader)) == msg.sender) return;
         uint256 from = core.originNumber + originDepth;
@@ -426,18 +441,16 @@ contract BatchInbox is IBatchInbox {
 
     // -- Effects
 
-    /// @dev `hashCore` of a core whose fields were all read: reading refuses what is not the only encoding of a value.
-    function _hashOf(Core calldata core) private pure returns (bytes32 coreHash) {
+    /// @dev `hashCore` of a core in memory, which lies there as it is encoded.
+    function _hashOf(Core memory core) private pure returns (bytes32 coreHash) {
         assembly ("memory-safe") {
-            let at := mload(0x40)
-            calldatacopy(at, core, 640)
-            coreHash := keccak256(at, 640)
+            coreHash := keccak256(core, 640)
         }
     }
 
     /// @dev emit BatchPosted(core.index, coreHash, msg.sender, core, dataHash, blobHashes, signers, performance), with the core as it was sent.
     function _tell(
-        Core calldata core,
+        Core memory core,
         bytes32 coreHash,
         bytes32 dataHash,
         bytes32[] memory blobHashes,
@@ -448,7 +461,7 @@ contract BatchInbox is IBatchInbox {
         assembly ("memory-safe") {
             // The core (20 words), dataHash, where blobHashes begin, signers, where performance begins: 24 words; then these two.
             let at := mload(0x40)
-            calldatacopy(at, core, 640)
+            mcopy(at, core, 640)
             mstore(add(at, 640), dataHash)
             mstore(add(at, 672), 768)
             mstore(add(at, 704), signers)
@@ -463,12 +476,12 @@ contract BatchInbox is IBatchInbox {
             end := add(end, 32)
             calldatacopy(end, performance.offset, performance.length)
             // The index is the core's third word.
-            log4(at, sub(add(end, size), at), topic, calldataload(add(core, 64)), coreHash, caller())
+            log4(at, sub(add(end, size), at), topic, mload(add(core, 64)), coreHash, caller())
         }
     }
 
     /// @dev Moves the anchor and, with a closing batch, on to the next epoch; returns the number of batches of this one.
-    function _accept(Core calldata core, Head memory head, bytes32 coreHash, uint256 signers) private returns (uint256 batches) {
+    function _accept(Core memory core, Head memory head, bytes32 coreHash, uint256 signers) private returns (uint256 batches) {
         head.index = uint48(core.index);
         head.lastHeight = uint56(core.lastHeight);
         head.lastTimestamp = uint48(core.lastTimestamp);
@@ -491,7 +504,7 @@ contract BatchInbox is IBatchInbox {
     }
 
     /// @dev Moves the fees and splits them.
-    function _close(Core calldata core, bytes calldata performance, uint256 batches, uint256 members) private {
+    function _close(Core memory core, bytes calldata performance, uint256 batches, uint256 members) private {
         if (core.fees > 0) portal.payFees(core.fees);
         revenue.close(core.epoch, core.snapshot, core.fees, performance, uint64(batches), _signed.read(members, batches));
     }

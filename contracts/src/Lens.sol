@@ -82,6 +82,15 @@ contract Lens {
         return uint128(Math.mulDiv(shares, uint256(s.stake) + 1, s.shares + VIRTUAL_SHARES));
     }
 
+    /// @notice Shares of `account` that `snapshot` held, or will hold.
+    function sharesAt(uint64 id, address account, uint64 snapshot) external view returns (uint128) {
+        IStaking.Segment[] memory list = staking.segments(id, account, 0, type(uint256).max);
+        for (uint256 i = list.length; i > 0; --i) {
+            if (list[i - 1].from <= snapshot) return list[i - 1].shares;
+        }
+        return 0;
+    }
+
     /// @notice The unpaid exits of `account` among at most `limit` exit ids from `startId` on (0 reads as 1).
     /// @return exitIds Their ids, ascending.
     /// @return list The exits themselves; each is paid from its `readyAt` on, there is no queue.

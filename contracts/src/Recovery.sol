@@ -167,7 +167,8 @@ contract Recovery is IRecovery {
     /// @dev Whether the certificate makes its block final in `generation`.
     function _isFinal(Finalization calldata f, uint64 generation) private view returns (bool) {
         (address code,) = pool.snapshotData(f.snapshot);
-        bytes memory message = Votes.message(address(inbox), generation, f.epoch, f.viewNumber, Votes.FINALIZE, f.proposal);
+        bytes memory message =
+            Votes.message(Votes.namespaceOf(address(inbox), generation), f.epoch, f.viewNumber, Votes.FINALIZE, f.proposal);
         return Certificates.isQuorum(Snapshots.load(code), f.signers, f.signature, message);
     }
 

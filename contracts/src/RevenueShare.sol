@@ -148,9 +148,8 @@ contract RevenueShare is IRevenueShare {
 
     /// @inheritdoc IRevenueShare
     function addDebt(uint64 batch, address poster, uint256 amount) external onlyInbox {
-        uint64 id = ++_books.debtCount;
-        uint96 end = (_books.debts + amount).toUint96();
-        _books.debts = end;
+        (uint64 id, uint96 end) = (_books.debtCount + 1, (_books.debts + amount).toUint96());
+        (_books.debtCount, _books.debts) = (id, end);
         _debts[id] = Debt({poster: poster, end: end});
         emit DebtAdded(id, batch, poster, amount, end);
     }
@@ -356,11 +355,11 @@ contract RevenueShare is IRevenueShare {
         uint256 totalStake;
         uint256 producers;
         uint256 attesters;
+        // The data of `Credited` (see _layOut), and its first list.
+        uint256 told;
         uint64[] ids;
-        uint256[] producer;
-        uint256[] attester;
-        uint256[] commission;
-        uint256[] index;
+        // A member's, for the other four.
+        uint256[4] figures;
         // The same for tokens.
         uint256 tokens;
         uint256 tokensCredited;
@@ -374,10 +373,13 @@ contract RevenueShare is IRevenueShare {
         (address code,) = pool.snapshotData(s.snapshot);
         bytes memory data = Snapshots.load(code);
         _prepare(s, data, performance);
-        for (uint256 i = 0; i < s.ids.length; ++i) {
-            _creditMember(s, i, Snapshots.memberAt(data, i), _blocksLed(performance, i), signed[i]);
+        Snapshots.Member memory m;
+        uint256 length = s.ids.length;
+        for (uint256 i = 0; i < length; ++i) {
+            Snapshots.readMember(data, i, m);
+            _creditMember(s, i, m, _blocksLed(performance, i), signed[i]);
         }
-        emit Credited(s.epoch, s.ids, s.producer, s.attester, s.commission, s.index);
+        _tell(s);
         if (s.tokens != 0) {
             _stream.carry = (s.tokens - s.tokensCredited).toUint96();
             _stream.income += uint128(s.tokensCredited);
@@ -391,21 +393,59 @@ contract RevenueShare is IRevenueShare {
         if (performance.length != length * 8) revert RevenueShare_WrongPerformance(performance.length, length * 8);
         s.totalStake = Snapshots.totalStake(data);
         for (uint256 i = 0; i < length; ++i) {
-            s.blocks += _blocksLed(performance, i);
+            unchecked {
+                s.blocks += _blocksLed(performance, i);
+            }
         }
         if (_misses.length != 0) {
             s.misses = _misses;
             delete _misses;
         }
-        s.ids = new uint64[](length);
-        s.producer = new uint256[](length);
-        s.attester = new uint256[](length);
-        s.commission = new uint256[](length);
-        s.index = new uint256[](length);
+        _layOut(s, length);
         if (s.tokens == 0) return;
         s.token = new uint256[](length);
         s.tokenCommission = new uint256[](length);
         s.tokenIndex = new uint256[](length);
+    }
+
+    /// @dev Makes room for the five lists of `Credited` as its data has them: where each begins, then each with its length.
+    function _layOut(Sharing memory s, uint256 length) private pure {
+        uint256 told;
+        uint64[] memory ids;
+        assembly ("memory-safe") {
+            told := mload(0x40)
+            ids := add(told, 160)
+            let size := shl(5, add(length, 1))
+            for { let k := 0 } lt(k, 5) { k := add(k, 1) } {
+                let begin := add(160, mul(k, size))
+                mstore(add(told, shl(5, k)), begin)
+                mstore(add(told, begin), length)
+            }
+            mstore(0x40, add(ids, mul(5, size)))
+        }
+        (s.told, s.ids) = (told, ids);
+    }
+
+    /// @dev Writes member `i`, which must exist, into the five lists.
+    function _note(Sharing memory s, uint256 i, uint256 id) private pure {
+        (uint256 told, uint256[4] memory figures) = (s.told, s.figures);
+        assembly ("memory-safe") {
+            let size := shl(5, add(mload(add(told, 160)), 1))
+            let at := add(add(told, 192), shl(5, i))
+            mstore(at, id)
+            mstore(add(at, size), mload(figures))
+            mstore(add(at, mul(2, size)), mload(add(figures, 32)))
+            mstore(add(at, mul(3, size)), mload(add(figures, 64)))
+            mstore(add(at, mul(4, size)), mload(add(figures, 96)))
+        }
+    }
+
+    /// @dev emit Credited(s.epoch, ids, producer, attester, commission, index), with the lists as they were laid out.
+    function _tell(Sharing memory s) private {
+        (bytes32 topic, uint256 told, uint256 epoch) = (Credited.selector, s.told, s.epoch);
+        assembly ("memory-safe") {
+            log2(told, add(160, mul(160, add(mload(add(told, 160)), 1))), topic, epoch)
+        }
     }
 
     /// @dev What there is to share in tokens: what was carried over, and what the stream releases for the time since it did last.
@@ -418,30 +458,44 @@ contract RevenueShare is IRevenueShare {
         return carry + released;
     }
 
-    /// @dev Credits member `i`.
+    /// @dev Credits member `i`, which `m` is.
     function _creditMember(Sharing memory s, uint256 i, Snapshots.Member memory m, uint256 led, uint256 signed) private {
-        uint256 producer = s.blocks == 0 ? 0 : s.toProducers * led / s.blocks;
-        uint256 forfeited = _forfeit(s, m.id, producer);
-        producer -= forfeited;
-        uint256 attester = _attest(s.toAttesters, s, m.stake, signed);
+        uint256[4] memory figures = s.figures;
+        (uint256 producer, uint256 attester) = (_produced(s, m.id, led), _attest(s.toAttesters, s, m.stake, signed));
         (uint256 commission, uint256 step, uint256 dust) = _divide(producer + attester, m);
         // Dust goes back to the pot; it is taken from the attester's part first.
         if (attester >= dust) attester -= dust;
         else (producer, attester) = (producer + attester - dust, 0);
-        s.producers += producer + forfeited;
-        s.attesters += attester;
-        s.ids[i] = m.id;
-        s.producer[i] = producer;
-        s.attester[i] = attester;
-        s.commission[i] = commission;
-        Income storage a = _accounts[m.id];
-        uint256 index = a.index + step;
-        s.index[i] = index;
-        // Shares changed since the last snapshot that was credited: the index as it was belongs to the former shares.
-        if (m.sharesFrom >= a.credited) _boundaries[m.id][a.boundaries++] = Boundary(uint48(s.snapshot), _indices(a));
-        (a.index, a.commission, a.credited) =
-        (index.toUint104(), (a.commission + commission).toUint96(), uint256(s.snapshot + 1).toUint24());
+        unchecked {
+            s.producers += producer;
+            s.attesters += attester;
+        }
+        (figures[0], figures[1], figures[2], figures[3]) = (producer, attester, commission, _advance(s.snapshot, m, step, commission));
+        _note(s, i, m.id);
         if (s.tokens != 0) _creditTokens(s, i, m, signed);
+    }
+
+    /// @dev What `led` blocks bring their producer, less what it forfeits. Wei have 128 bits and blocks 32: nothing overflows.
+    function _produced(Sharing memory s, uint64 id, uint256 led) private returns (uint256 producer) {
+        unchecked {
+            if (s.blocks != 0) producer = s.toProducers * led / s.blocks;
+        }
+        if (s.misses.length == 0) return producer;
+        uint256 forfeited = _forfeit(s, id, producer);
+        s.producers += forfeited;
+        producer -= forfeited;
+    }
+
+    /// @dev Moves a member's account on by what an epoch of `snapshot` brought; returns the new index.
+    function _advance(uint64 snapshot, Snapshots.Member memory m, uint256 step, uint256 commission) private returns (uint256) {
+        Income storage a = _accounts[m.id];
+        (uint256 index, uint256 owed, uint24 credited, uint24 boundaries) = (a.index, a.commission, a.credited, a.boundaries);
+        // Shares changed since the last snapshot that was credited: the index as it was belongs to the former shares.
+        if (m.sharesFrom >= credited) _boundaries[m.id][boundaries++] = Boundary(uint48(snapshot), _indices(a));
+        (index, owed, credited) = ((index + step).toUint104(), (owed + commission).toUint96(), uint256(snapshot + 1).toUint24());
+        // All that is checked was checked before: one write.
+        (a.index, a.commission, a.credited, a.boundaries) = (uint104(index), uint96(owed), credited, boundaries);
+        return index;
     }
 
     /// @dev Gives a producer's income for each batch that it should have posted to who did. A batch has one duty: never more than all of it.
@@ -468,10 +522,14 @@ contract RevenueShare is IRevenueShare {
         if (!a.tokens) a.tokens = true;
     }
 
-    /// @dev An attester's part by its stake: full from two thirds of the batches on; what is missing is carried over, not given to those present.
+    /// @dev An attester's part by its stake: full from two thirds of the batches on; what is missing is carried over, not given to those
+    /// present. Amounts have 128 bits, stake 112, counts 64: nothing overflows.
     function _attest(uint256 all, Sharing memory s, uint256 stake, uint256 signed) private pure returns (uint256 part) {
-        part = all * stake / s.totalStake;
-        if (signed * 3 < s.batches * 2) part = part * signed * 3 / (s.batches * 2);
+        unchecked {
+            part = all * stake / s.totalStake;
+            (uint256 full, uint256 there) = (s.batches * 2, signed * 3);
+            if (there < full) part = part * there / full;
+        }
     }
 
     /// @dev Commission, the step of the index, and what neither takes: shares claim index steps added up, before they round down, so that all
@@ -479,8 +537,10 @@ contract RevenueShare is IRevenueShare {
     function _divide(uint256 amount, Snapshots.Member memory m) private pure returns (uint256 commission, uint256 step, uint256 dust) {
         commission = amount * m.commission / BPS;
         uint256 net = amount - commission;
-        step = (net << INDEX_BITS) / m.shares;
-        dust = net - ((step * m.shares + (1 << INDEX_BITS) - 1) >> INDEX_BITS);
+        unchecked {
+            step = (net << INDEX_BITS) / m.shares;
+            dust = net - ((step * m.shares + (1 << INDEX_BITS) - 1) >> INDEX_BITS);
+        }
     }
 
     /// @dev Of member `i`, which must have an entry.

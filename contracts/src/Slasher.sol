@@ -160,7 +160,7 @@ contract Slasher is ISlasher {
         view
         returns (bytes memory)
     {
-        return Votes.message(address(inbox), generation, epoch, viewNumber, suffix, proposal);
+        return Votes.message(Votes.namespaceOf(address(inbox), generation), epoch, viewNumber, suffix, proposal);
     }
 
     // -- Internals
@@ -171,8 +171,9 @@ contract Slasher is ISlasher {
         // A nullify proposes nothing: anything else there would be a second way to write the same evidence.
         if (nullify ? !_equal(v.first, Votes.Proposal(0, 0)) : _equal(v.first, v.second)) revert Slasher_NoConflict();
         string memory suffix = v.kind == Kind.Notarize ? Votes.NOTARIZE : Votes.FINALIZE;
-        first.message = voteMessage(v.generation, v.epoch, v.viewNumber, nullify ? Votes.NULLIFY : suffix, v.first);
-        second.message = voteMessage(v.generation, v.epoch, v.viewNumber, suffix, v.second);
+        bytes32 namespace = Votes.namespaceOf(address(inbox), v.generation);
+        first.message = Votes.message(namespace, v.epoch, v.viewNumber, nullify ? Votes.NULLIFY : suffix, v.first);
+        second.message = Votes.message(namespace, v.epoch, v.viewNumber, suffix, v.second);
         (first.signature, second.signature) = (v.firstSignature, v.secondSignature);
     }
 

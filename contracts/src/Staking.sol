@@ -5,17 +5,12 @@ import {StakingLedger} from "./StakingLedger.sol";
 import {IParameters} from "./interfaces/IParameters.sol";
 import {IStaking} from "./interfaces/IStaking.sol";
 import {History} from "./libraries/History.sol";
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 /// @title Staking
 /// @notice Custody of all stake. Interface and rules: IStaking. Storage and the movement of shares: StakingLedger.
 contract Staking is StakingLedger {
     using History for History.Trace;
-    using SafeCast for uint256;
-    using SafeERC20 for IERC20;
 
     /// @param chainParameters The chain's parameters.
     /// @param stakeToken An ERC-20 that moves exactly what it is asked to.
@@ -68,7 +63,7 @@ contract Staking is StakingLedger {
 
     /// @inheritdoc IStaking
     function delegateFor(uint64 id, address account, uint128 amount, uint128 minShares) external returns (uint128 shares) {
-        if (msg.sender != revenue) revert Staking_NotRevenue(revenue, msg.sender);
+        _only(revenue, Staking_NotRevenue.selector);
         return _delegate(id, account, amount, minShares);
     }
 
@@ -99,10 +94,9 @@ contract Staking is StakingLedger {
         if (out.arrived) amount -= _payOwed(id, account, amount);
         if (out.since == SEVERAL) delete _more[exitId];
         delete _leavings[exitId];
-        _totalUnbonding -= uint104(asked);
-        if (amount != asked) _totalSlashed += uint104(asked - amount);
+        (_totalUnbonding, _totalSlashed) = (_totalUnbonding - uint104(asked), _totalSlashed + uint104(asked - amount));
         emit ExitFinished(exitId, id, account, amount);
-        if (amount != 0) IERC20(token).safeTransfer(account, amount);
+        if (amount != 0) _send(account, amount);
     }
 
     // -- Switch
@@ -112,10 +106,12 @@ contract Staking is StakingLedger {
         if (from == to) revert Staking_SameSequencer(from);
         _free(from);
         _free(to);
-        _leave(from, false, amount, _arrival(to, msg.sender));
-        _tell(from, msg.sender);
-        shares = _enterDelegation(to, msg.sender, amount, minShares);
-        _tell(to, msg.sender);
+        Pot storage pot = _pots[from];
+        _leave(pot, from, false, amount, _arrival(to, msg.sender));
+        _tell(pot, from, msg.sender);
+        pot = _pots[to];
+        shares = _enterDelegation(pot, to, msg.sender, amount, minShares);
+        _tell(pot, to, msg.sender);
         emit Switched(from, to, msg.sender, amount, previewExit(), _period);
     }
 
@@ -133,10 +129,10 @@ contract Staking is StakingLedger {
 
     /// @inheritdoc IStaking
     function slash(uint64 id, uint64 snapshot, uint16 bps) external returns (uint128 amount) {
-        _onlySlasher();
+        _only(slasher, Staking_NotSlasher.selector);
         Pot storage pot = _known(id);
         if (bps == 0 || bps > MAX_SLASH) revert Staking_SlashOutOfBounds(bps, MAX_SLASH);
-        uint64 current = _period;
+        uint24 current = _period;
         if (snapshot >= current) revert Staking_UnknownSnapshot(snapshot);
         _checkReach(snapshot);
         uint256 spared = _joinedAfter(pot, snapshot, current);
@@ -148,14 +144,13 @@ contract Staking is StakingLedger {
         uint256 bonus = loss == 0 || spared == 0 ? 0 : spared * loss / (reached - loss);
         bonus = Math.min(bonus, type(uint104).max - pot.shares);
         Slash storage s = pot.slashes[pot.slashCount++];
-        (s.snapshot, s.period, s.bps, s.spared) = (uint24(snapshot), uint24(current), bps, uint104(spared));
-        pot.stake -= uint88(loss);
-        _takeBonded(loss);
+        (s.snapshot, s.period, s.bps, s.spared) = (uint24(snapshot), current, bps, uint104(spared));
+        _takeBonded(pot, loss);
         amount = uint128(loss);
         emit Slashed(id, snapshot, amount, 0, pot.stake);
         if (bonus != 0) {
             s.bonus = uint104(bonus);
-            (pot.shares, pot.sharesFrom) = (pot.shares + uint104(bonus), uint24(current));
+            (pot.shares, pot.sharesFrom) = (pot.shares + uint104(bonus), current);
             pot.joined[current] += bonus;
             emit LaterStakeSpared(id, snapshot, uint128(spared), uint128(bonus), pot.shares, current);
         }
@@ -163,17 +158,25 @@ contract Staking is StakingLedger {
 
     /// @inheritdoc IStaking
     function releaseSlashed(address receiver, uint256 amount) external {
-        _onlySlasher();
+        _only(slasher, Staking_NotSlasher.selector);
         // They would belong to nobody.
         if (receiver == address(this)) revert Staking_BadReceiver(receiver);
         if (amount > _totalSlashed) revert Staking_InsufficientStake(amount, _totalSlashed);
         _totalSlashed -= uint104(amount);
         emit SlashedReleased(receiver, amount, _totalSlashed);
-        IERC20(token).safeTransfer(receiver, amount);
+        _send(receiver, amount);
     }
 
-    function _onlySlasher() private view {
-        if (msg.sender != slasher) revert Staking_NotSlasher(slasher, msg.sender);
+    /// @dev Refuses everybody but `allowed`, with an error of two addresses: who may call, and who did.
+    function _only(address allowed, bytes4 refusal) private view {
+        if (msg.sender == allowed) return;
+        assembly ("memory-safe") {
+            let at := mload(0x40)
+            mstore(at, refusal)
+            mstore(add(at, 4), allowed)
+            mstore(add(at, 36), caller())
+            revert(at, 68)
+        }
     }
 
     // -- Owner and pool
@@ -199,16 +202,16 @@ contract Staking is StakingLedger {
     /// @inheritdoc IStaking
     function setCommission(uint64 id, uint16 commission) external {
         Pot storage pot = _owned(id);
-        if (commission > pot.maxCommission) revert Staking_CommissionTooHigh(commission, pot.maxCommission);
+        _checkCommission(commission, pot.maxCommission);
         uint16 former = _commission(pot);
         uint64 from = _period;
         if (commission > former) {
             uint256 rise = commission - former;
-            uint256 allowedAt = pot.commissionRaisedAt == 0 ? 0 : pot.commissionRaisedAt + COMMISSION_RISE_INTERVAL;
+            uint256 allowedAt = pot.commissionRaisedAt + COMMISSION_RISE_INTERVAL;
             if (rise > MAX_COMMISSION_RISE || block.timestamp < allowedAt) {
                 revert Staking_CommissionRisesTooFast(rise, MAX_COMMISSION_RISE, allowedAt);
             }
-            (pot.commissionRaised, pot.commissionRaisedIn, pot.commissionRaisedAt) = (true, uint24(from), uint48(block.timestamp));
+            (pot.commissionRaised, pot.commissionRaisedIn, pot.commissionRaisedAt) = (true, _period, uint48(block.timestamp));
             ++from;
         } else {
             former = commission;
@@ -219,15 +222,14 @@ contract Staking is StakingLedger {
 
     /// @inheritdoc IStaking
     function setEntry(uint128 least, uint128 most, bool paused) external {
-        if (msg.sender != parameters) revert Staking_NotParameters(parameters, msg.sender);
+        _only(parameters, Staking_NotParameters.selector);
         _setEntry(least, most, paused);
     }
 
     /// @inheritdoc IStaking
     function roll() external returns (uint64 snapshot) {
-        if (msg.sender != pool) revert Staking_NotPool(pool, msg.sender);
-        snapshot = _period;
-        _period = uint32(snapshot + 1);
+        _only(pool, Staking_NotPool.selector);
+        snapshot = _period++;
         _rolledAt[snapshot] = block.timestamp;
         emit Rolled(snapshot + 1);
     }
@@ -243,7 +245,7 @@ contract Staking is StakingLedger {
             maxCommission: pot.maxCommission,
             commissionRaisedAt: pot.commissionRaised ? pot.commissionRaisedAt : 0,
             stake: pot.stake,
-            selfStake: _toStake(pot, _sharesOf(pot, SELF)).toUint128(),
+            selfStake: uint128(_toStake(pot, _sharesOf(pot, SELF))),
             shares: pot.shares,
             sharesFrom: pot.sharesFrom
         });
@@ -262,7 +264,7 @@ contract Staking is StakingLedger {
     /// @inheritdoc IStaking
     function stakeOf(uint64 id, address account) external view returns (uint128) {
         Pot storage pot = _pots[id];
-        return _toStake(pot, _sharesOf(pot, account)).toUint128();
+        return uint128(_toStake(pot, _sharesOf(pot, account)));
     }
 
     /// @inheritdoc IStaking
@@ -271,32 +273,20 @@ contract Staking is StakingLedger {
     }
 
     /// @inheritdoc IStaking
-    function sharesAt(uint64 id, address account, uint64 snapshot) external view returns (uint128) {
-        Pot storage pot = _pots[id];
-        History.Trace storage trace = pot.positions[account];
-        History.Point[] memory tail = _tail(pot, trace, pot.noted[account], pot.slashCount);
-        for (uint256 i = tail.length; i > 0; --i) {
-            if (tail[i - 1].from <= snapshot) return tail[i - 1].entered - trace.left;
-        }
-        return trace.valueAt(snapshot);
-    }
-
-    /// @inheritdoc IStaking
     function segments(uint64 id, address account, uint256 start, uint256 limit) external view returns (Segment[] memory list) {
         Pot storage pot = _pots[id];
         History.Trace storage trace = pot.positions[account];
-        History.Point[] memory tail;
-        if (pot.slashCount != 0) tail = _tail(pot, trace, pot.noted[account], pot.slashCount);
-        list = trace.segments(start, limit);
         uint256 older = trace.older;
-        if (tail.length == 0) return list;
-        uint256 total = older + tail.length;
-        Segment[] memory stored = list;
+        uint256 total = trace.entered == 0 ? 0 : older + 1;
+        History.Point[] memory tail;
+        if (pot.slashCount != 0) {
+            tail = _tail(pot, account, pot.slashCount);
+            total = older + tail.length;
+        }
         list = new Segment[](start >= total ? 0 : Math.min(total - start, limit));
-        for (uint256 i = 0; i < list.length; ++i) {
-            uint256 number = start + i;
-            list[i] =
-                number < older ? stored[i] : Segment({from: tail[number - older].from, shares: tail[number - older].entered - trace.left});
+        for (uint256 i = 0; i < list.length; (++i, ++start)) {
+            History.Point memory point = start < older || tail.length == 0 ? trace.point(start) : tail[start - older];
+            list[i] = Segment({from: point.from, shares: point.entered - point.left});
         }
     }
 

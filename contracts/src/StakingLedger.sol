@@ -20,20 +20,20 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
 
     // -- Constants and immutables
 
-    /// @notice Virtual shares and stake of every pot: the price of a share starts at 1e-6 token wei and cannot be inflated by a first depositor.
-    uint256 public constant VIRTUAL_SHARES = 1e6;
-    /// @notice The zero account stands for the owner's self-stake.
-    address public constant SELF = address(0);
-    /// @notice Most a commission rises at once, in basis points.
-    uint16 public constant MAX_COMMISSION_RISE = 500;
-    /// @notice Least time between two rises.
-    uint48 public constant COMMISSION_RISE_INTERVAL = 7 days;
-    /// @notice Most a slash takes of what it reaches, in basis points.
-    uint16 public constant MAX_SLASH = 5_000;
-    /// @notice Of a pot in which later stake has to be spared, bonded stake below one part in as many is not slashed.
-    uint256 public constant CRUMBS = 100;
-    /// @notice Most periods of entry that stake leaving at once may stem from: what leaves can always be paid.
-    uint256 public constant MAX_LOTS = 256;
+    /// @dev Virtual shares and stake of every pot: the price of a share starts at 1e-6 token wei and cannot be inflated by a first depositor.
+    uint256 internal constant VIRTUAL_SHARES = 1e6;
+    /// @dev The zero account stands for the owner's self-stake.
+    address internal constant SELF = address(0);
+    /// @dev Most a commission rises at once, in basis points.
+    uint16 internal constant MAX_COMMISSION_RISE = 500;
+    /// @dev Least time between two rises.
+    uint48 internal constant COMMISSION_RISE_INTERVAL = 7 days;
+    /// @dev Most a slash takes of what it reaches, in basis points.
+    uint16 internal constant MAX_SLASH = 5_000;
+    /// @dev Of a pot in which later stake has to be spared, bonded stake below one part in as many is not slashed.
+    uint256 internal constant CRUMBS = 100;
+    /// @dev Most periods of entry that stake leaving at once may stem from: what leaves can always be paid.
+    uint256 internal constant MAX_LOTS = 256;
     /// @dev Token wei in which the least and the most stake are counted.
     uint256 internal constant STAKE_UNIT = 1e15;
     /// @dev Marks an exit whose stake entered in several periods; a number no period reaches.
@@ -111,8 +111,8 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
 
     // One slot, written by every entry.
     uint104 internal _totalStake;
-    uint32 internal _period;
-    uint32 internal _sequencerCount;
+    uint24 internal _period;
+    uint40 internal _sequencerCount;
     uint40 internal _minStake;
     uint40 internal _maxStake;
     /// @inheritdoc IStaking
@@ -152,14 +152,14 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
         if (owed != 0) {
             Pot storage pot = _pots[id];
             _note(pot, account);
-            uint256 taken = Math.min(owed, _toStake(pot, pot.positions[account].value()));
+            History.Trace storage trace = pot.positions[account];
+            uint256 taken = Math.min(owed, _toStake(pot, trace.value()));
             if (taken != 0) {
-                _takeShares(pot, account, taken);
-                pot.stake -= uint88(taken);
-                _takeBonded(taken);
+                _takeShares(pot, trace, taken);
+                _takeBonded(pot, taken);
                 _more[key].paid += uint88(taken);
                 emit SwitchSlashed(out.sequencer, id, account, uint128(taken));
-                _tell(id, account);
+                _tell(pot, id, account);
             }
             owed -= taken;
         }
@@ -197,48 +197,62 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
         if (pot.owner != msg.sender) revert Staking_NotOwner(id, pot.owner, msg.sender);
     }
 
+    function _checkCommission(uint256 commission, uint256 most) internal pure {
+        if (commission > most) revert Staking_CommissionTooHigh(commission, most);
+    }
+
+    function _checkSelfStake(uint256 selfStake) private view {
+        if (selfStake < minStake()) revert Staking_BelowMinimum(selfStake, minStake());
+    }
+
+    function _checkStake(uint256 stake) private view {
+        if (stake > maxStake()) revert Staking_AboveMaximum(stake, maxStake());
+    }
+
     function _create(uint128 amount, uint16 commission, uint16 maxCommission) internal returns (uint64 id) {
-        if (maxCommission > 10_000) revert Staking_CommissionTooHigh(maxCommission, 10_000);
-        if (commission > maxCommission) revert Staking_CommissionTooHigh(commission, maxCommission);
+        _checkCommission(maxCommission, 10_000);
+        _checkCommission(commission, maxCommission);
         if (amount == 0) revert Staking_ZeroAmount();
-        if (amount < minStake()) revert Staking_BelowMinimum(amount, minStake());
-        if (amount > maxStake()) revert Staking_AboveMaximum(amount, maxStake());
+        _checkSelfStake(amount);
+        _checkStake(amount);
         id = ++_sequencerCount;
         // The first price of a share, at which the shares are worth to the wei what they cost.
         uint104 shares = (uint256(amount) * VIRTUAL_SHARES).toUint104();
-        uint24 from = uint24(_period);
+        uint24 from = _period;
         Pot storage pot = _pots[id];
         (pot.owner, pot.commission, pot.formerCommission, pot.maxCommission) = (msg.sender, commission, commission, maxCommission);
         (pot.stake, pot.shares, pot.sharesFrom, pot.created) = (uint256(amount).toUint88(), shares, from, from);
         pot.positions[SELF].enter(shares, from);
         emit SequencerCreated(id, msg.sender, commission, maxCommission);
-        emit Bonded(id, msg.sender, amount, shares, amount, shares, from);
+        _tellBond(pot, id, amount);
         _pull(amount);
     }
 
     function _bond(Pot storage pot, uint64 id, uint128 amount) internal {
         _enter(pot, SELF, amount);
-        uint128 selfShares = pot.positions[SELF].value();
-        uint256 selfStake = _toStake(pot, selfShares);
-        if (selfStake < minStake()) revert Staking_BelowMinimum(selfStake, minStake());
-        emit Bonded(id, msg.sender, amount, selfShares, pot.stake, pot.shares, _period);
+        _checkSelfStake(_toStake(pot, pot.positions[SELF].value()));
+        _tellBond(pot, id, amount);
         _pull(amount);
     }
 
+    function _tellBond(Pot storage pot, uint64 id, uint128 amount) private {
+        emit Bonded(id, msg.sender, amount, pot.positions[SELF].value(), pot.stake, pot.shares, _period);
+    }
+
     function _delegate(uint64 id, address account, uint128 amount, uint128 minShares) internal returns (uint128 shares) {
-        shares = _enterDelegation(id, account, amount, minShares);
         Pot storage pot = _pots[id];
+        shares = _enterDelegation(pot, id, account, amount, minShares);
         emit Delegated(id, account, amount, pot.positions[account].value(), pot.stake, pot.shares, _period);
         _pull(amount);
     }
 
-    function _enterDelegation(uint64 id, address account, uint128 amount, uint128 minShares) internal returns (uint128 shares) {
-        Pot storage pot = _pots[id];
+    function _enterDelegation(Pot storage pot, uint64 id, address account, uint128 amount, uint128 minShares)
+        internal
+        returns (uint128 shares)
+    {
         uint256 selfStake = _toStake(pot, _sharesOf(pot, SELF));
-        if (selfStake < minStake()) {
-            _known(id);
-            revert Staking_BelowMinimum(selfStake, minStake());
-        }
+        if (selfStake == 0) _known(id);
+        _checkSelfStake(selfStake);
         shares = _enter(pot, account, amount);
         if (shares < minShares) revert Staking_TooFewShares(shares, minShares);
     }
@@ -252,57 +266,49 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
     function _enter(Pot storage pot, address account, uint128 amount) internal returns (uint128 shares) {
         if (amount == 0) revert Staking_ZeroAmount();
         uint256 stake = uint256(pot.stake) + amount;
-        if (stake > maxStake()) revert Staking_AboveMaximum(stake, maxStake());
-        shares = _toShares(pot, amount);
-        if (shares == 0) revert Staking_ZeroAmount();
+        _checkStake(stake);
+        uint256 bought = _toShares(pot, amount);
+        if (bought == 0) revert Staking_ZeroAmount();
         _note(pot, account);
-        uint64 from = _period;
-        (pot.stake, pot.shares, pot.sharesFrom) = (stake.toUint88(), (uint256(pot.shares) + shares).toUint104(), uint256(from).toUint24());
-        if (from != pot.created) pot.joined[from] += shares;
-        pot.positions[account].enter(shares, from);
+        uint24 from = _period;
+        (pot.stake, pot.shares, pot.sharesFrom) = (stake.toUint88(), (pot.shares + bought).toUint104(), from);
+        if (from != pot.created) pot.joined[from] += bought;
+        pot.positions[account].enter(bought, from);
+        return uint128(bought);
     }
 
     function _exit(uint64 id, bool self, uint128 amount) internal returns (uint64 exitId) {
-        exitId = ++_exitCount;
-        _leave(id, self, amount, exitId);
-        _totalStake -= uint104(amount);
-        _totalUnbonding += uint104(amount);
+        exitId = _exitCount + 1;
         Pot storage pot = _pots[id];
-        uint128 accountShares = pot.positions[self ? SELF : msg.sender].value();
-        emit ExitRequested(exitId, id, msg.sender, self, amount, previewExit(), accountShares, pot.stake, pot.shares, _period);
+        History.Trace storage trace = _leave(pot, id, self, amount, exitId);
+        _totalStake -= uint104(amount);
+        (_exitCount, _totalUnbonding) = (uint48(exitId), _totalUnbonding + uint104(amount));
+        emit ExitRequested(exitId, id, msg.sender, self, amount, previewExit(), trace.value(), pot.stake, pot.shares, _period);
     }
 
     /// @dev Takes stake out of the caller's position, the oldest first, rounding shares up, and keeps it slashable under `key`.
-    function _leave(uint64 id, bool self, uint128 amount, uint256 key) internal {
+    function _leave(Pot storage pot, uint64 id, bool self, uint128 amount, uint256 key) internal returns (History.Trace storage trace) {
         if (amount == 0) revert Staking_ZeroAmount();
-        Pot storage pot = _pots[id];
         address position = self ? SELF : msg.sender;
-        bool arrived = !self && _leavings[_arrival(id, msg.sender)].account != address(0);
         _note(pot, position);
-        History.Trace storage trace = pot.positions[position];
+        trace = pot.positions[position];
         uint256 held = _toStake(pot, trace.value());
         if (amount > held) {
             _known(id);
             revert Staking_InsufficientStake(amount, held);
         }
         uint104 start = trace.left;
-        (uint104 shares, Segment[] memory lots) = _takeShares(pot, position, amount);
-        uint24 since = lots.length == 1 ? uint24(lots[0].from) : SEVERAL;
-        if (lots.length > MAX_LOTS) revert Staking_TooManyLots(lots.length, MAX_LOTS, _oldest(lots, amount, shares));
+        (uint104 shares, Segment[] memory lots) = _takeShares(pot, trace, amount);
         pot.stake -= uint88(amount);
-        if (since == SEVERAL) _more[key].start = start;
-        _leavings[key] = Leaving({
-            account: msg.sender,
-            readyAt: uint40(previewExit()),
-            period: uint24(_period),
-            slashCount: pot.slashCount,
-            self: self,
-            arrived: arrived,
-            amount: uint88(amount),
-            sequencer: uint40(id),
-            shares: shares,
-            since: since
-        });
+        Leaving storage out = _leavings[key];
+        (out.amount, out.sequencer, out.shares, out.since) = (uint88(amount), uint40(id), shares, uint24(lots[0].from));
+        if (lots.length != 1) {
+            if (lots.length > MAX_LOTS) revert Staking_TooManyLots(lots.length, MAX_LOTS, _oldest(lots, amount, shares));
+            (out.since, _more[key].start) = (SEVERAL, start);
+        }
+        bool arrived = !self && _leavings[_arrival(id, msg.sender)].account != address(0);
+        (out.self, out.arrived, out.slashCount, out.period) = (self, arrived, pot.slashCount, _period);
+        (out.account, out.readyAt) = (msg.sender, uint40(block.timestamp + unbonding));
     }
 
     /// @dev What of `amount` the oldest MAX_LOTS lots are worth.
@@ -315,8 +321,10 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
     }
 
     /// @dev Takes the shares of `amount` (at most what the position holds) out of it; says when they entered.
-    function _takeShares(Pot storage pot, address position, uint256 amount) internal returns (uint104 shares, Segment[] memory lots) {
-        History.Trace storage trace = pot.positions[position];
+    function _takeShares(Pot storage pot, History.Trace storage trace, uint256 amount)
+        internal
+        returns (uint104 shares, Segment[] memory lots)
+    {
         uint128 all = trace.value();
         // The whole position leaves no dust of shares behind.
         shares = uint104(amount == _toStake(pot, all) ? all : Math.ceilDiv(amount * (pot.shares + VIRTUAL_SHARES), uint256(pot.stake) + 1));
@@ -325,7 +333,7 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
             if (lots[i].from != pot.created) pot.joined[lots[i].from] -= lots[i].shares;
         }
         trace.leave(shares, _period);
-        (pot.shares, pot.sharesFrom) = (pot.shares - shares, uint24(_period));
+        (pot.shares, pot.sharesFrom) = (pot.shares - shares, _period);
     }
 
     /// @dev What is left of stake that left a position after the slashes that reach it: those of snapshots that held it. Each part loses in
@@ -365,8 +373,7 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
         return uint256(keccak256(abi.encode(id, account)));
     }
 
-    function _tell(uint64 id, address account) internal {
-        Pot storage pot = _pots[id];
+    function _tell(Pot storage pot, uint64 id, address account) internal {
         emit PositionChanged(id, account, pot.positions[account].value(), pot.stake, pot.shares, _period);
     }
 
@@ -398,7 +405,8 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
     }
 
     /// @dev Counts what a slash took from bonded stake.
-    function _takeBonded(uint256 amount) internal {
+    function _takeBonded(Pot storage pot, uint256 amount) internal {
+        pot.stake -= uint88(amount);
         _totalStake -= uint104(amount);
         _totalSlashed += uint104(amount);
     }
@@ -406,8 +414,8 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
     /// @dev Shares that entered after `snapshot` was taken and are still there. Costs a read for each period since, up to `current`.
     function _joinedAfter(Pot storage pot, uint64 snapshot, uint64 current) internal view returns (uint256 shares) {
         if (snapshot < pot.created) return pot.shares;
-        for (uint64 p = snapshot + 1; p <= current; ++p) {
-            shares += pot.joined[p];
+        for (uint256 p = snapshot + 1; p <= current; ++p) {
+            shares += pot.joined[uint64(p)];
         }
     }
 
@@ -421,22 +429,20 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
     /// @dev The same for the first `count` slashes. Several steps come to what one would.
     function _noteTo(Pot storage pot, address account, uint256 count) internal {
         History.Trace storage trace = pot.positions[account];
-        History.Point[] memory tail = _tail(pot, trace, pot.noted[account], count);
+        History.Point[] memory tail = _tail(pot, account, count);
         for (uint256 i = 0; i < tail.length; ++i) {
             trace.enter(tail[i].entered - trace.entered, tail[i].from);
         }
         pot.noted[account] = count;
     }
 
-    /// @dev A position's newest point and those that slashes number `first` to `count` - 1 would add; empty if it would change nothing. A slash's bonus goes to what the
-    /// position holds and entered after the snapshot.
-    function _tail(Pot storage pot, History.Trace storage trace, uint256 first, uint256 count)
-        internal
-        view
-        returns (History.Point[] memory tail)
-    {
-        if (first == count || trace.entered == 0) return tail;
-        History.Point[] memory points = new History.Point[](count - first + 1);
+    /// @dev A position's newest point and those that the slashes which it took no note of yet, of the first `count`, would add; empty if it
+    /// never held anything. A slash's bonus goes to what the position holds and entered after the snapshot.
+    function _tail(Pot storage pot, address account, uint256 count) internal view returns (History.Point[] memory points) {
+        History.Trace storage trace = pot.positions[account];
+        if (trace.entered == 0) return points;
+        uint256 first = count == 0 ? 0 : pot.noted[account];
+        points = new History.Point[](count - first + 1);
         points[0] = trace.at(type(uint64).max);
         uint256 last = 0;
         for (uint256 k = first; k < count; ++k) {
@@ -451,10 +457,9 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
             if (points[last].from != s.period) points[++last] = History.Point({entered: 0, left: trace.left, from: s.period});
             points[last].entered = uint104(entered + bonus);
         }
-        if (points[last].entered == trace.entered) return tail;
-        tail = new History.Point[](last + 1);
-        for (uint256 i = 0; i <= last; ++i) {
-            tail[i] = points[i];
+        // What was reserved and not needed is given back.
+        assembly ("memory-safe") {
+            mstore(points, add(last, 1))
         }
     }
 
@@ -462,8 +467,8 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
     function _sharesOf(Pot storage pot, address account) internal view returns (uint128) {
         History.Trace storage trace = pot.positions[account];
         if (pot.slashCount == 0) return trace.value();
-        History.Point[] memory tail = _tail(pot, trace, pot.noted[account], pot.slashCount);
-        return tail.length == 0 ? trace.value() : tail[tail.length - 1].entered - trace.left;
+        History.Point[] memory tail = _tail(pot, account, pot.slashCount);
+        return tail.length == 0 ? 0 : tail[tail.length - 1].entered - trace.left;
     }
 
     function _setEntry(uint128 least, uint128 most, bool paused) internal {
@@ -487,8 +492,8 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
     }
 
     /// @dev What stake buys now, rounded down.
-    function _toShares(Pot storage pot, uint256 amount) internal view returns (uint128) {
-        return (amount * (pot.shares + VIRTUAL_SHARES) / (uint256(pot.stake) + 1)).toUint128();
+    function _toShares(Pot storage pot, uint256 amount) internal view returns (uint256) {
+        return amount * (pot.shares + VIRTUAL_SHARES) / (uint256(pot.stake) + 1);
     }
 
     /// @dev Takes tokens from the caller; a token that keeps a part of them is refused. The last step of every entry: all state is written
@@ -497,9 +502,17 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
         if (entryPaused) revert Staking_EntryPaused();
         // At most the maximum stake was entered: it fits.
         _totalStake += uint104(amount);
-        uint256 before = IERC20(token).balanceOf(address(this));
+        uint256 before = _balance();
         IERC20(token).safeTransferFrom(msg.sender, address(this), amount);
-        uint256 moved = IERC20(token).balanceOf(address(this)) - before;
+        uint256 moved = _balance() - before;
         if (moved != amount) revert Staking_UnexpectedTransfer(moved, amount);
+    }
+
+    function _send(address receiver, uint256 amount) internal {
+        IERC20(token).safeTransfer(receiver, amount);
+    }
+
+    function _balance() private view returns (uint256) {
+        return IERC20(token).balanceOf(address(this));
     }
 }

@@ -293,9 +293,7 @@ interface IStaking {
     function stakeOf(uint64 id, address account) external view returns (uint128);
     /// @notice Shares of `account` in `id` now.
     function sharesOf(uint64 id, address account) external view returns (uint128);
-    /// @notice Shares of `account` in snapshot `snapshot`.
-    function sharesAt(uint64 id, address account, uint64 snapshot) external view returns (uint128);
-    /// @notice The position's history, oldest first: at most `limit` segments from number `start` on.
+    /// @notice The position's history, what slashes spared included, oldest first: at most `limit` segments from number `start` on.
     function segments(uint64 id, address account, uint256 start, uint256 limit) external view returns (Segment[] memory);
     /// @notice An exit; all zero once paid.
     function exits(uint64 exitId) external view returns (Exit memory);

@@ -50,14 +50,16 @@ library Bls {
         }
         if (isInfinity(firstSignature) || isInfinity(secondSignature)) return false;
         bytes memory signature = _call(G1ADD, bytes.concat(firstSignature, secondSignature), G1_LENGTH);
-        bytes memory hash = _call(G1ADD, bytes.concat(hashToG1(firstMessage, dst), hashToG1(secondMessage, dst)), G1_LENGTH);
-        return _pair(signature, hash, key);
+        bytes memory hashes = new bytes(2 * G1_LENGTH);
+        _hash(firstMessage, dst, hashes, 0);
+        _hash(secondMessage, dst, hashes, G1_LENGTH);
+        return _pair(signature, _call(G1ADD, hashes, G1_LENGTH), key);
     }
 
     /// @notice hash_to_curve of suite BLS12381G1_XMD:SHA-256_SSWU_RO_ with domain `dst`.
     function hashToG1(bytes memory message, bytes memory dst) internal view returns (bytes memory point) {
         point = new bytes(G1_LENGTH);
-        if (!_map(_expand(message, dst), point)) revert Bls_InvalidPoint(MAP_FP_TO_G1);
+        _hash(message, dst, point, 0);
     }
 
     /// @notice Sum of two points of G2.
@@ -147,6 +149,11 @@ library Bls {
         if (!success) revert Bls_InvalidPoint(PAIRING);
     }
 
+    /// @dev `hashToG1`, written into `buffer` from byte `at` on, where there must be room for it.
+    function _hash(bytes memory message, bytes memory dst, bytes memory buffer, uint256 at) private view {
+        if (!_map(_expand(message, dst), buffer, at)) revert Bls_InvalidPoint(MAP_FP_TO_G1);
+    }
+
     /// @dev expand_message_xmd to 128 bytes, which lie where the answer points to: beyond the free memory, until something is written there.
     function _expand(bytes memory message, bytes memory dst) private view returns (uint256 expanded) {
         bool success;
@@ -179,7 +186,7 @@ library Bls {
     }
 
     /// @dev hash_to_field and the rest, from two 64-byte integers on: each modulo p (modexp with exponent 1), mapped to the curve, their sum.
-    function _map(uint256 expanded, bytes memory point) private view returns (bool success) {
+    function _map(uint256 expanded, bytes memory buffer, uint256 at) private view returns (bool success) {
         assembly ("memory-safe") {
             // Behind the integers: the input of modexp (lengths 64, 1, 64; base, 1, p), then the two points.
             let input := add(expanded, 128)
@@ -197,7 +204,7 @@ library Bls {
                 success := and(success, staticcall(gas(), 0x10, add(input, 96), 64, add(input, add(256, shl(7, i))), 128))
                 success := and(success, eq(returndatasize(), 128))
             }
-            success := and(success, staticcall(gas(), 0x0b, add(input, 256), 256, add(point, 32), 128))
+            success := and(success, staticcall(gas(), 0x0b, add(input, 256), 256, add(add(buffer, 32), at), 128))
             success := and(success, eq(returndatasize(), 128))
         }
     }

@@ -32,8 +32,11 @@ library Code {
 
     /// @notice `length` bytes from `offset`; zeros beyond the end.
     function read(address from, uint256 offset, uint256 length) internal view returns (bytes memory data) {
-        data = new bytes(length);
+        // Not cleared first, as `new bytes` would: all of it is written.
         assembly ("memory-safe") {
+            data := mload(0x40)
+            mstore(data, length)
+            mstore(0x40, and(add(add(data, 63), length), not(31)))
             extcodecopy(from, add(data, 32), add(offset, 1), length)
         }
     }

@@ -29,17 +29,17 @@ library History {
     }
 
     /// @notice Adds shares from `period` on.
-    function enter(Trace storage self, uint256 shares, uint64 period) internal {
-        uint24 from = _open(self, period);
-        (self.entered, self.from) = ((self.entered + shares).toUint104(), from);
+    function enter(Trace storage self, uint256 shares, uint24 period) internal {
+        _open(self, period);
+        self.entered = (self.entered + shares).toUint104();
     }
 
     /// @notice Takes the oldest shares out from `period` on; there must be as many.
-    function leave(Trace storage self, uint256 shares, uint64 period) internal {
-        uint24 from = _open(self, period);
+    function leave(Trace storage self, uint256 shares, uint24 period) internal {
+        _open(self, period);
         uint256 left = self.left + shares;
         assert(left <= self.entered);
-        (self.left, self.from) = (uint104(left), from);
+        self.left = uint104(left);
     }
 
     /// @notice Shares held now.
@@ -47,67 +47,52 @@ library History {
         return self.entered - self.left;
     }
 
-    /// @notice Shares held in `period`.
-    function valueAt(Trace storage self, uint64 period) internal view returns (uint128) {
-        Point memory point = at(self, period);
-        return point.entered - point.left;
+    /// @notice The sums at the end of `period`.
+    function at(Trace storage self, uint64 period) internal view returns (Point memory) {
+        if (period >= self.from) return point(self, self.older);
+        uint256 number = _past(self, false, period);
+        if (number != 0) return point(self, number - 1);
     }
 
-    /// @notice The sums at the end of `period`.
-    function at(Trace storage self, uint64 period) internal view returns (Point memory point) {
-        if (period >= self.from) return Point({entered: self.entered, left: self.left, from: self.from});
-        (uint256 low, uint256 high) = (0, self.older);
-        // Find the number of points that begin at or before `period`.
-        while (low < high) {
-            uint256 middle = (low + high) / 2;
-            if (self.past[middle].from <= period) low = middle + 1;
-            else high = middle;
-        }
-        if (low != 0) point = self.past[low - 1];
+    /// @notice The point number `number`; `older` is that of the newest.
+    function point(Trace storage self, uint256 number) internal view returns (Point memory) {
+        return number < self.older ? self.past[number] : Point({entered: self.entered, left: self.left, from: self.from});
     }
 
     /// @notice The periods in which the shares numbered [start, start + shares) entered, oldest first, with how many in each.
     function lots(Trace storage self, uint256 start, uint256 shares) internal view returns (IStaking.Segment[] memory list) {
-        (uint256 first, uint256 high) = (0, self.older);
-        // Find the point with which share number `start` entered.
-        while (first < high) {
-            uint256 middle = (first + high) / 2;
-            if (self.past[middle].entered <= start) first = middle + 1;
-            else high = middle;
-        }
+        // The point with which share number `start` entered.
+        uint256 first = _past(self, true, start);
         uint256 end = start + shares;
         uint256 length = 1;
-        while (_point(self, first + length - 1).entered < end) ++length;
+        while (point(self, first + length - 1).entered < end) ++length;
         list = new IStaking.Segment[](length);
         for (uint256 i = 0; i < length; ++i) {
-            Point memory point = _point(self, first + i);
-            uint256 upper = point.entered < end ? point.entered : end;
-            list[i] = IStaking.Segment({from: point.from, shares: uint128(upper - start)});
+            Point memory p = point(self, first + i);
+            uint256 upper = p.entered < end ? p.entered : end;
+            list[i] = IStaking.Segment({from: p.from, shares: uint128(upper - start)});
             start = upper;
         }
     }
 
-    /// @notice At most `limit` segments from number `start` on, oldest first; the newest is the value now.
-    function segments(Trace storage self, uint256 start, uint256 limit) internal view returns (IStaking.Segment[] memory list) {
-        uint256 total = self.entered == 0 ? 0 : uint256(self.older) + 1;
-        uint256 length = start >= total ? 0 : total - start < limit ? total - start : limit;
-        list = new IStaking.Segment[](length);
-        for (uint256 i = 0; i < length; ++i) {
-            Point memory point = _point(self, start + i);
-            list[i] = IStaking.Segment({from: point.from, shares: point.entered - point.left});
+    /// @dev How many past points have a number of shares entered, or else a period, of at most `limit`.
+    function _past(Trace storage self, bool shares, uint256 limit) private view returns (uint256 low) {
+        uint256 high = self.older;
+        while (low < high) {
+            uint256 middle = (low + high) / 2;
+            Point storage p = self.past[middle];
+            if ((shares ? p.entered : p.from) <= limit) low = middle + 1;
+            else high = middle;
         }
     }
 
-    /// @dev Keeps the newest sums as past ones if a new period begins, which the caller writes with the new sums. Nothing was held before the
-    /// first entry: no point needed for it.
-    function _open(Trace storage self, uint64 period) private returns (uint24 from) {
-        from = uint256(period).toUint24();
-        if (self.from == from || self.entered == 0) return from;
-        self.past[self.older] = Point({entered: self.entered, left: self.left, from: self.from});
-        ++self.older;
-    }
-
-    function _point(Trace storage self, uint256 number) private view returns (Point memory) {
-        return number < self.older ? self.past[number] : Point({entered: self.entered, left: self.left, from: self.from});
+    /// @dev Begins a period: keeps the newest sums as past ones. Nothing was held before the first entry: no point needed for it.
+    function _open(Trace storage self, uint24 period) private {
+        uint24 from = self.from;
+        if (from == period) return;
+        self.from = period;
+        if (self.entered == 0) return;
+        Point storage last = self.past[self.older++];
+        (last.entered, last.left, last.from) = (self.entered, self.left, from);
     }
 }

@@ -87,6 +87,11 @@ library Snapshots {
 
     /// @notice Member `i`, which must exist.
     function memberAt(bytes memory data, uint256 i) internal pure returns (Member memory m) {
+        readMember(data, i, m);
+    }
+
+    /// @notice Reads member `i`, which must exist, into `m`.
+    function readMember(bytes memory data, uint256 i, Member memory m) internal pure {
         uint256 word0 = _word(data, i, 0);
         m.stake = uint128(word0 >> 144);
         m.shares = uint128(word0 >> 16);

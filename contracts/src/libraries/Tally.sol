@@ -20,10 +20,13 @@ library Tally {
             if (carry != 0 || batches == reach) {
                 uint256 slot = batches == reach ? 0 : self.slots[k];
                 uint256 next;
-                for (uint256 plane = 0; plane < 256; plane += 64) {
-                    uint256 bits = (slot >> plane) & type(uint64).max;
-                    next |= (bits ^ carry) << plane;
-                    carry &= bits;
+                // A half adder for each plane, from the lowest on.
+                assembly ("memory-safe") {
+                    for { let plane := 0 } lt(plane, 256) { plane := add(plane, 64) } {
+                        let bits := and(shr(plane, slot), 0xffffffffffffffff)
+                        next := or(next, shl(plane, xor(bits, carry)))
+                        carry := and(carry, bits)
+                    }
                 }
                 self.slots[k] = next;
             }
@@ -37,9 +40,15 @@ library Tally {
         uint256 reach = 1;
         for (uint256 k = 0; k < 4 && batches >= reach; ++k) {
             uint256 slot = self.slots[k];
-            for (uint256 i = 0; i < members; ++i) {
-                uint256 bits = slot >> i;
-                counts[i] |= uint64(((bits & 1) | ((bits >> 63) & 2) | ((bits >> 126) & 4) | ((bits >> 189) & 8)) << (4 * k));
+            // Of each member the bits number i, 64 + i, 128 + i, 192 + i, as the next four of its count.
+            assembly ("memory-safe") {
+                let at := add(counts, 32)
+                for { let end := add(at, shl(5, members)) } lt(at, end) { at := add(at, 32) } {
+                    let low := or(and(slot, 1), and(shr(63, slot), 2))
+                    let high := or(and(shr(126, slot), 4), and(shr(189, slot), 8))
+                    mstore(at, or(mload(at), shl(shl(2, k), or(low, high))))
+                    slot := shr(1, slot)
+                }
             }
             reach <<= 4;
         }

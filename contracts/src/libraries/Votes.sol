@@ -18,25 +18,46 @@ library Votes {
         bytes32 blockHash;
     }
 
-    /// @notice The signed bytes of a vote; of a nullify, `proposal` is not part.
-    function message(address inbox, uint64 generation, uint64 epoch, uint64 viewNumber, string memory suffix, Proposal memory proposal)
-        internal
-        view
-        returns (bytes memory)
-    {
-        bytes32 namespace = keccak256(abi.encode("BATON_CONSENSUS", block.chainid, inbox, generation));
-        bytes memory body = abi.encodePacked(_varint(epoch), _varint(viewNumber));
-        if (keccak256(bytes(suffix)) != keccak256(bytes(NULLIFY))) {
-            body = abi.encodePacked(body, _varint(proposal.parentView), proposal.blockHash);
-        }
-        return abi.encodePacked(_varint(uint64(32 + bytes(suffix).length)), namespace, suffix, body);
+    /// @notice What every vote of a generation signs.
+    function namespaceOf(address inbox, uint64 generation) internal view returns (bytes32) {
+        return keccak256(abi.encode("BATON_CONSENSUS", block.chainid, inbox, generation));
     }
 
-    function _varint(uint64 value) private pure returns (bytes memory encoded) {
-        while (value > 0x7f) {
-            encoded = abi.encodePacked(encoded, uint8(value) | 0x80);
-            value >>= 7;
+    /// @notice The signed bytes of a vote; of a nullify, `proposal` is not part.
+    function message(bytes32 namespace, uint64 epoch, uint64 viewNumber, string memory suffix, Proposal memory proposal)
+        internal
+        pure
+        returns (bytes memory signed)
+    {
+        uint256 length = bytes(suffix).length;
+        // Room for two words and four numbers of at most ten bytes.
+        signed = new bytes(length + 104);
+        uint256 at = _varint(signed, 0, 32 + length);
+        assembly ("memory-safe") {
+            mstore(add(add(signed, 32), at), namespace)
+            mcopy(add(add(signed, 64), at), add(suffix, 32), length)
         }
-        return abi.encodePacked(encoded, uint8(value));
+        at = _varint(signed, _varint(signed, at + 32 + length, epoch), viewNumber);
+        if (keccak256(bytes(suffix)) != keccak256(bytes(NULLIFY))) {
+            at = _varint(signed, at, proposal.parentView);
+            bytes32 blockHash = proposal.blockHash;
+            assembly ("memory-safe") {
+                mstore(add(add(signed, 32), at), blockHash)
+            }
+            at += 32;
+        }
+        // What was reserved and not needed is given back.
+        assembly ("memory-safe") {
+            mstore(signed, at)
+        }
+    }
+
+    /// @dev Writes a number from byte `at` on, seven bits a byte, the lowest first, with a high bit where more follow; returns where it ends.
+    function _varint(bytes memory signed, uint256 at, uint256 value) private pure returns (uint256) {
+        for (; value > 0x7f; value >>= 7) {
+            signed[at++] = bytes1(uint8(value) | 0x80);
+        }
+        signed[at++] = bytes1(uint8(value));
+        return at;
     }
 }

@@ -146,7 +146,7 @@ contract DifferentialVotes is Differential {
         Votes.Proposal memory proposal = Votes.Proposal(_number(i, 4), bytes32(_word(i, 5)));
         string memory suffix = kind == 0 ? Votes.NOTARIZE : kind == 1 ? Votes.FINALIZE : Votes.NULLIFY;
         address inbox = address(uint160(_word(i, 0)));
-        return keccak256(Votes.message(inbox, _number(i, 1), _number(i, 2), _number(i, 3), suffix, proposal));
+        return keccak256(Votes.message(Votes.namespaceOf(inbox, _number(i, 1)), _number(i, 2), _number(i, 3), suffix, proposal));
     }
 }
 

@@ -252,6 +252,30 @@ contract BatchInboxTest is World {
         );
     }
 
+    /// The lowest and the highest bit beyond a field's width, in a batch that is accepted without it.
+    function test_a_core_has_only_one_encoding() public {
+        (bytes32 dataHash, bytes memory data) = _encoding();
+        bytes memory sent = abi.encodeCall(inbox.post, (next, _certificate(inbox.hashCore(next), dataHash, 15), "", data));
+        address poster = _dutyOperator(0);
+        uint8[13] memory words = [0, 1, 2, 4, 5, 6, 7, 8, 10, 12, 14, 16, 19];
+        for (uint256 i = 0; i < words.length; ++i) {
+            uint256 width = words[i] == 0 ? 16 : words[i] == 16 ? 1 : 64;
+            uint256[2] memory bits = [width, 255];
+            for (uint256 k = 0; k < bits.length; ++k) {
+                bytes memory wide = bytes.concat(sent);
+                uint256 at = 4 + 32 * uint256(words[i]) + 31 - bits[k] / 8;
+                wide[at] = wide[at] ^ bytes1(uint8(1 << (bits[k] % 8)));
+                vm.prank(poster);
+                (bool accepted, bytes memory reason) = address(inbox).call(wide);
+                assertFalse(accepted);
+                assertEq(reason.length, 0);
+            }
+        }
+        vm.prank(poster);
+        (bool success,) = address(inbox).call(sent);
+        assertTrue(success);
+    }
+
     // -- post: deposits
 
     function test_leaving_out_or_inventing_a_deposit_reverts() public {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {IStaking} from "../../src/interfaces/IStaking.sol";
 import {Code} from "../../src/libraries/Code.sol";
 import {History} from "../../src/libraries/History.sol";
 import {Snapshots} from "../../src/libraries/Snapshots.sol";
@@ -126,11 +125,11 @@ contract LibrariesTest is Test {
     // -- History
 
     function testFuzz_history_remembers_every_period(uint256 seed) public {
-        uint64 period = uint64(seed % 3);
+        uint24 period = uint24(seed % 3);
         for (uint256 i = 0; i < 20; ++i) {
             uint256 random = uint256(keccak256(abi.encode(seed, i)));
-            uint64 step = uint64(random % 3);
-            for (uint64 p = 0; p < step; ++p) {
+            uint24 step = uint24(random % 3);
+            for (uint24 p = 0; p < step; ++p) {
                 expected[period + p + 1] = expected[period];
             }
             period += step;
@@ -141,14 +140,16 @@ contract LibrariesTest is Test {
             expected[period] = value;
         }
         for (uint64 p = 0; p <= period; ++p) {
-            assertEq(trace.valueAt(p), expected[p]);
+            History.Point memory then = trace.at(p);
+            assertEq(then.entered - then.left, expected[p]);
         }
-        assertEq(trace.valueAt(period + 100), expected[period]);
-        IStaking.Segment[] memory all = trace.segments(0, 1_000);
-        for (uint256 i = 0; i < all.length; ++i) {
-            assertEq(all[i].shares, expected[all[i].from]);
-            if (i > 0) assertGt(all[i].from, all[i - 1].from);
+        uint256 from;
+        for (uint256 i = 0; trace.entered != 0 && i <= trace.older; ++i) {
+            History.Point memory point = trace.point(i);
+            assertEq(point.entered - point.left, expected[point.from]);
+            if (i > 0) assertGt(point.from, from);
+            from = point.from;
         }
-        assertEq(trace.segments(all.length, 1).length, 0);
+        assertEq(trace.at(type(uint64).max).from, from);
     }
 }

@@ -219,10 +219,10 @@ contract StakingTest is World {
         staking.delegate(id, 5e18);
         staking.requestExit(id, 1e18);
         vm.stopPrank();
-        assertEq(staking.sharesAt(id, alice, 0), 0);
-        assertEq(staking.sharesAt(id, alice, 1), 10e24);
-        assertEq(staking.sharesAt(id, alice, 2), 10e24);
-        assertEq(staking.sharesAt(id, alice, 3), 14e24);
+        assertEq(lens.sharesAt(id, alice, 0), 0);
+        assertEq(lens.sharesAt(id, alice, 1), 10e24);
+        assertEq(lens.sharesAt(id, alice, 2), 10e24);
+        assertEq(lens.sharesAt(id, alice, 3), 14e24);
         assertEq(staking.sequencer(id).sharesFrom, 3);
         IStaking.Segment[] memory list = staking.segments(id, alice, 0, 10);
         assertEq(list.length, 2);
