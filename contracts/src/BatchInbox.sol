@@ -168,27 +168,27 @@ contract BatchInbox is IBatchInbox {
     // -- Batches
 
     /// @inheritdoc IBatchInbox
-    function post(Core calldata sent, Certificate calldata certificate, bytes calldata performance, bytes calldata data) external {
-        Core memory core = _coreOf(sent);
+    function post(Core calldata core, Certificate calldata certificate, bytes calldata performance, bytes calldata data) external {
+        Core memory batch = _coreOf(core);
         Head memory head = _read();
         if (head.acceptedBlock == 0) revert BatchInbox_Started(false);
         if (head.recovering) revert BatchInbox_Recovering(true);
-        _checkSequence(core, head);
-        _checkClosing(core, performance);
-        _checkOrigin(core.originNumber, core.originHash);
-        _checkDeposits(core);
+        _checkSequence(batch, head);
+        _checkClosing(batch, performance);
+        _checkOrigin(batch.originNumber, batch.originHash);
+        _checkDeposits(batch);
         (bytes32 dataHash, bytes32[] memory blobHashes) = _encoding(data);
-        bytes32 coreHash = _hashOf(core);
-        _verify(core, head, certificate, batchMessage(coreHash, dataHash));
-        _tell(core, coreHash, dataHash, blobHashes, certificate.signers, performance);
-        if (data.length > 0) emit BatchData(core.index, data);
+        bytes32 coreHash = _hashOf(batch);
+        _verify(batch, head, certificate, batchMessage(coreHash, dataHash));
+        _tell(batch, coreHash, dataHash, blobHashes, certificate.signers, performance);
+        if (data.length > 0) emit BatchData(batch.index, data);
 
-        uint256 batches = _accept(core, head, coreHash, certificate.signers);
-        portal.setRoot(core.index, core.withdrawalsRoot);
+        uint256 batches = _accept(batch, head, coreHash, certificate.signers);
+        portal.setRoot(batch.index, batch.withdrawalsRoot);
         // One entry of the performance a member, which the RevenueShare holds them to; none unless closing.
         uint256 members = performance.length / PERFORMANCE;
-        if (core.closing) _close(core, performance, batches, members);
-        revenue.addDebt(core.index, msg.sender, _repayment(head, members, blobHashes.length));
+        if (batch.closing) _close(batch, performance, batches, members);
+        revenue.addDebt(batch.index, msg.sender, _repayment(head, members, blobHashes.length));
     }
 
     // -- Recovery

@@ -237,7 +237,7 @@ async fn deaf_subscribers(world: &World) -> Result<u64> {
     println!("F22: at most {peak} WebSockets, {} in the end, {slow} were counted as slow consumers", held().await?);
     println!("F22: {DEAF} x {MOST_SUBSCRIPTIONS} deaf subscriptions were dropped after {:?}", began.elapsed());
     ensure!(gone, "deaf subscribers still hold their connections after {:?}", began.elapsed());
-    ensure!(slow as usize == DEAF, "{slow} of {DEAF} were counted as slow consumers");
+    ensure!((slow - DEAF as f64).abs() < 0.5, "{slow} of {DEAF} were counted as slow consumers");
     let patience = WRITE_TIMEOUT * 2 + SLACK;
     ensure!(began.elapsed() < patience, "deaf subscribers held their connections for {:?}", began.elapsed());
     // The one that reads has missed nothing.

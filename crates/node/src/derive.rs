@@ -11,7 +11,7 @@ use crate::{
     error::NodeError,
     genesis::genesis_of,
     ledger::{FinalState, Ledger},
-    run::{Tasks, endpoints, lock, open_engine, watch_l1},
+    run::{Tasks, endpoints, last_write, lock, open_engine, watch_l1},
     sequencing::engine_attributes,
 };
 use alloy::{eips::eip4844::Blob, primitives::B256};
@@ -72,6 +72,7 @@ pub async fn derive(
     let pool = baton_pool::Config::new(parameters.l2_chain_id, parameters.l2_gas_limit);
     let pool = Pool::open(pool, FinalState(engine.clone())).map_err(NodeError::Pool)?;
     let certificates = Certificates::open(&config.data_dir.join("certificates.redb"))?;
+    let state = engine.clone();
     let ledger = Arc::new(Ledger::new(engine, pool, l1.view.clone(), Arc::new(genesis_block), origin, certificates));
 
     let mut deriver = Deriver { ledger, blobs, derivation: None, blocks: 0 };
@@ -81,7 +82,7 @@ pub async fn derive(
         reached = deriver.run(&l1.view, until, &mut on_batch) => reached,
     };
     tasks.end().await;
-    outcome
+    last_write(state).await.and(outcome)
 }
 
 struct Deriver {

@@ -122,9 +122,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), NodeErro
         mailbox.drain().await;
     }
     tasks.end().await;
-    let synced =
-        tokio::task::spawn_blocking(move || engine.sync()).await.map_err(|_| NodeError::Ended("the last sync"))?;
-    outcome.and(synced.map(drop).map_err(|error| NodeError::Engine(error.into())))
+    outcome.and(last_write(engine).await)
 }
 
 /// Serves the operator's JSON-RPC.
@@ -330,6 +328,13 @@ async fn check_parameters(endpoints: Endpoints, deployment: Deployment) -> Resul
             }
         }
     }
+}
+
+/// Writes what is final and not written yet.
+pub(crate) async fn last_write(engine: Engine) -> Result<(), NodeError> {
+    let written = tokio::task::spawn_blocking(move || engine.sync()).await;
+    let written = written.map_err(|_| NodeError::Ended("the last write"))?;
+    written.map(drop).map_err(|error| NodeError::Engine(error.into()))
 }
 
 pub(crate) async fn open_engine(data_dir: &Path, genesis: baton_engine::Genesis) -> Result<Engine, NodeError> {
