@@ -230,13 +230,15 @@ pub async fn drive(http: &Url, ws: &Url, prepared: Prepared, shape: &Shape, pati
     let sent = Arc::new(AtomicUsize::new(0));
     let (witness, done) = Witness::start(ws, patience).await?;
     let began = Instant::now();
-    let pause = shape.rate.map(|rate| {
-        let per_lane = f64::from(rate) / lanes as f64;
-        Duration::from_secs_f64(shape.batch.max(1) as f64 / per_lane)
-    });
-    let outcomes = try_join_all(prepared.lanes.into_iter().map(|transactions| {
+    let apart = shape.rate.map(|rate| Duration::from_secs_f64(shape.batch.max(1) as f64 / f64::from(rate)));
+    let outcomes = try_join_all((0u32..).zip(prepared.lanes).map(|(turn, transactions)| {
         let (http, witness, sent) = (http.clone(), witness.clone(), sent.clone());
-        tokio::spawn(lane(http, transactions, shape.batch.max(1), pause, witness, sent))
+        // The lanes take turns, so that requests come one by one and not one of each lane at once.
+        let timetable = apart.map(|apart| Timetable {
+            first: began + apart * turn,
+            pause: apart * u32::try_from(lanes).unwrap_or(u32::MAX),
+        });
+        tokio::spawn(lane(http, transactions, shape.batch.max(1), timetable, witness, sent))
     }))
     .await?;
     let sending = began.elapsed();
@@ -299,6 +301,13 @@ fn share_out(
     Ok(work)
 }
 
+/// When a lane sends.
+#[derive(Clone, Copy, Debug)]
+struct Timetable {
+    first: Instant,
+    pause: Duration,
+}
+
 /// What one connection saw.
 #[derive(Debug, Default)]
 struct Lane {
@@ -314,12 +323,12 @@ async fn lane(
     http: Url,
     transactions: Vec<Signed>,
     batch: usize,
-    pause: Option<Duration>,
+    timetable: Option<Timetable>,
     witness: mpsc::Sender<Note>,
     sent: Arc<AtomicUsize>,
 ) -> Result<Lane> {
     let mut client = Client::connect(&http).await?;
-    let mut ticks = pause.map(tokio::time::interval);
+    let mut ticks = timetable.map(|table| tokio::time::interval_at(table.first.into(), table.pause));
     let mut seen = Lane::default();
     for chunk in transactions.chunks(batch) {
         // The time by the timetable, not that of sending: waiting for the connection is waiting.
