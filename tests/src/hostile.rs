@@ -1,7 +1,7 @@
 //! Clients that behave badly, one that behaves well and is timed, and what a node's process tells of itself.
 
 use alloy::primitives::U256;
-use baton_cli::chain;
+use baton_cli::{chain, load};
 use baton_testkit::{World, world::SOON};
 use eyre::{Result, WrapErr, ensure, eyre};
 use futures::StreamExt;
@@ -14,6 +14,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::Mutex,
     time::{MissedTickBehavior, interval, timeout},
 };
 use url::Url;
@@ -53,7 +54,8 @@ pub fn address(url: &Url) -> Result<String> {
 /// A client that keeps one connection and asks for little.
 #[derive(Debug)]
 pub struct Healthy {
-    client: reqwest::Client,
+    /// One connection: a pool of them might want a second one when there is no place left.
+    client: Mutex<load::Client>,
     url: Url,
 }
 
@@ -63,7 +65,7 @@ impl Healthy {
     /// # Errors
     /// If the node does not answer.
     pub async fn connect(url: Url) -> Result<Self> {
-        let healthy = Self { client: reqwest::Client::new(), url };
+        let healthy = Self { client: Mutex::new(load::Client::connect(&url).await?), url };
         healthy.ask(&request("eth_chainId", json!([]))).await?;
         Ok(healthy)
     }
@@ -81,8 +83,12 @@ impl Healthy {
     /// # Errors
     /// If the node does not answer with JSON.
     pub async fn post(&self, body: Vec<u8>) -> Result<Value> {
-        let request = self.client.post(self.url.clone()).header("content-type", "application/json").body(body);
-        answer(&request.send().await?.bytes().await?)
+        let mut client = self.client.lock().await;
+        // Who is refused may be left.
+        if !client.is_open().await {
+            *client = load::Client::connect(&self.url).await?;
+        }
+        answer(&client.post(body.into()).await?)
     }
 
     /// Asks again and again while `attack` runs; gives what that came to and the 99th percentile of the answers' times.

@@ -430,8 +430,16 @@ impl Client {
         Ok(answers.into_iter().map(|answer| answer.error.map_or(Ok(()), Err)).collect())
     }
 
+    /// Whether another request can be sent: the endpoint has not closed the connection.
+    pub async fn is_open(&mut self) -> bool {
+        self.sender.ready().await.is_ok()
+    }
+
     /// Posts a body and gives the answer's.
-    async fn post(&mut self, body: bytes::Bytes) -> Result<bytes::Bytes> {
+    ///
+    /// # Errors
+    /// If the connection ends before the answer has.
+    pub async fn post(&mut self, body: bytes::Bytes) -> Result<bytes::Bytes> {
         let request = Request::post("/")
             .header(header::HOST, &self.host)
             .header(header::CONTENT_TYPE, "application/json")
