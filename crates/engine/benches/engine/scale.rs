@@ -93,7 +93,9 @@ const COSTS: &str = "mean ms | p50 ms | p90 ms | execute | roots | commit (mean)
 /// Blocks of 2,000 transfers on states of these sizes.
 pub(crate) fn block(sizes: &[u64]) {
     probe::install();
-    println!("| accounts | {COSTS} MB resident | MB on disk |\n|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
+    println!(
+        "| accounts | {COSTS} MB resident | MB on disk |\n|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+    );
     for accounts in sizes {
         let directory = tempfile::tempdir().unwrap();
         let (engine, mut nonces) = chain(directory.path(), *accounts);

@@ -3,8 +3,8 @@
 use crate::{
     oracle::Oracle,
     world::{
-        ETHER, LOOP, MIRROR, PHOENIX, Plain, REVERT, STORE, Script, Verdict, attributes, budget, deposit,
-        expectation, genesis, phoenix_child, seldom, signer,
+        ETHER, LOOP, MIRROR, PHOENIX, Plain, REVERT, STORE, Script, Verdict, attributes, budget, deposit, expectation,
+        genesis, phoenix_child, seldom, signer,
     },
 };
 use alloy::{
