@@ -54,7 +54,7 @@ pub fn address(url: &Url) -> Result<String> {
 /// A client that keeps one connection and asks for little.
 #[derive(Debug)]
 pub struct Healthy {
-    /// One connection: a pool of them might want a second one when there is no place left.
+    /// One connection, kept for all that is asked one after another: a pool might want another when there is no place left.
     client: Mutex<load::Client>,
     url: Url,
 }
@@ -83,8 +83,11 @@ impl Healthy {
     /// # Errors
     /// If the node does not answer with JSON.
     pub async fn post(&self, body: Vec<u8>) -> Result<Value> {
-        let mut client = self.client.lock().await;
-        // Who is refused may be left.
+        let Ok(mut client) = self.client.try_lock() else {
+            // Another question is on its way.
+            return answer(&load::Client::connect(&self.url).await?.post(body.into()).await?);
+        };
+        // Who was refused may have been left.
         if !client.is_open().await {
             *client = load::Client::connect(&self.url).await?;
         }
