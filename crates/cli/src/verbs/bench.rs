@@ -46,10 +46,10 @@ pub struct Bench {
     #[arg(long, default_value_t = 20_000)]
     transfers: usize,
     /// Transfers of one paced measurement.
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 250)]
     paced_transfers: usize,
     /// Transfers per second of the paced measurement.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 50)]
     rate: u32,
     /// Connections.
     #[arg(long, default_value_t = 16)]
