@@ -305,7 +305,7 @@ async fn a_restart_forgets_nothing(world: &mut World, chain_id: u64) -> Result<(
     world.kill(0).await;
     world.restart(0).await?;
     let l2 = world.l2(0);
-    // What was final since the last sync is in the journal of the pool again, until consensus hands its blocks over once more.
+    // What was final since the last write is in the journal of the pool again, until consensus hands its blocks over once more.
     let is_final = || async {
         let fate = fate(&l2, first.hash).await?;
         ensure!(fate != "unknown", "what was final is forgotten after a kill");

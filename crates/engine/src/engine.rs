@@ -212,9 +212,9 @@ impl Engine {
         if height < base.oldest {
             return Err(ReadError::Pruned { height, oldest: base.oldest });
         }
-        let upto = base.unwritten.iter().skip_while(|block| block.height() > height).cloned().collect();
-        match base.over(upto) {
-            Some(earlier) => Ok(self.view_over(Arc::new(earlier), None)),
+        let upto: Vec<_> = base.unwritten.iter().skip_while(|block| block.height() > height).cloned().collect();
+        match upto.first().cloned() {
+            Some(top) => Ok(self.view_over(Arc::new(base.over(&top, upto)), None)),
             None => {
                 let (hash, header) = base.header_at(height)?.ok_or(StoreError::Absent { table: "headers" })?;
                 Ok(self.view_over(base, Some((hash, Box::new(header)))))
@@ -326,7 +326,7 @@ impl Engine {
             return Ok(Some(TransactionLocation { block, height, index, is_final: true }));
         }
         Ok(layers.iter().chain(&base.unwritten).find_map(|layer| {
-            let index = layer.block.transactions().iter().position(|transaction| transaction.tx_hash() == *hash)?;
+            let index = layer.position(hash)?;
             let (height, is_final) = (layer.height(), layer.height() <= base.height);
             Some(TransactionLocation { block: layer.hash(), height, index, is_final })
         }))
@@ -354,14 +354,11 @@ impl Engine {
                 None => FinalizeError::NotExecuted(hash),
             });
         };
-        if layers.is_empty() {
-            return Ok(layers);
-        }
+        let Some(top) = layers.first().cloned() else { return Ok(layers) };
         let start = Instant::now();
         let unwritten: Vec<_> = layers.iter().chain(&base.unwritten).cloned().collect();
         let due = writer.elapsed() >= self.shared.config.sync_interval || unwritten.len() >= MOST_UNWRITTEN;
-        let next = if due { Some(self.write(&base, &unwritten)?) } else { base.over(unwritten) };
-        let Some(next) = next else { return Ok(Vec::new()) };
+        let next = if due { self.write(&base, &unwritten)? } else { base.over(&top, unwritten) };
         if due {
             *writer = Instant::now();
         }

@@ -5,10 +5,10 @@ use crate::{
     store::Outcome,
     trie::{AccountLeaf, Trie},
 };
-use alloy::primitives::{B256, U256};
+use alloy::primitives::{B256, U256, map::B256Map};
 use baton_primitives::{L1Origin, RecoveredBlock};
 use op_alloy_consensus::OpReceipt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A receipt: Ethereum's, with deposits. (Its bloom follows from its logs and is not kept.) A deposit's receipt carries the nonce its sender had and version 1.
 pub type Receipt = OpReceipt;
@@ -33,6 +33,8 @@ pub struct ExecutedBlock {
     pub(crate) changes: Changes,
     pub(crate) rows: TrieRows,
     pub(crate) trie: Trie<AccountLeaf>,
+    /// Made when it is first asked for.
+    pub(crate) positions: OnceLock<B256Map<usize>>,
 }
 
 impl ExecutedBlock {
@@ -44,6 +46,12 @@ impl ExecutedBlock {
     /// The block's height.
     pub fn height(&self) -> u64 {
         self.block.header().number
+    }
+
+    /// Where in the block a transaction is. Clients ask again and again for those that wait, of every block in memory.
+    pub(crate) fn position(&self, transaction: &B256) -> Option<usize> {
+        let made = || self.block.transactions().iter().enumerate().map(|(at, t)| (t.tx_hash(), at)).collect();
+        self.positions.get_or_init(made).get(transaction).copied()
     }
 
     /// What batch cutting needs to know of it.

@@ -122,6 +122,7 @@ pub(crate) fn execute_genesis(genesis: &Genesis) -> Result<ExecutedBlock, Genesi
     let size = u64::try_from(block.length()).unwrap_or(u64::MAX);
     let block = RecoveredBlock::new_unchecked(block.header.hash_slow(), block, Vec::new());
     Ok(ExecutedBlock {
+        positions: Default::default(),
         block: Arc::new(block),
         receipts: Arc::default(),
         swept: U256::ZERO,

@@ -57,10 +57,9 @@ impl Base {
         Ok(Self { snapshot, written: height, unwritten, height, hash, header, outcome, oldest, trie })
     }
 
-    /// The head after the first of `unwritten`, which follow the snapshot of this one, newest first. `None` if there are none.
-    pub(crate) fn over(&self, unwritten: Vec<Arc<ExecutedBlock>>) -> Option<Self> {
-        let top = unwritten.first()?;
-        Some(Self {
+    /// The head after `top`, the first of `unwritten`, which follow the snapshot of this one, newest first.
+    pub(crate) fn over(&self, top: &ExecutedBlock, unwritten: Vec<Arc<ExecutedBlock>>) -> Self {
+        Self {
             snapshot: self.snapshot.clone(),
             written: self.written,
             height: top.height(),
@@ -70,7 +69,7 @@ impl Base {
             oldest: self.oldest,
             trie: top.trie.clone(),
             unwritten,
-        })
+        }
     }
 
     /// A final block that is not written.

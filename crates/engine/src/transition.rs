@@ -223,6 +223,7 @@ fn layer(accounts: &BTreeMap<Address, GenesisAccount>, header: Header) -> Execut
     let header = Header { state_root, ..header };
     let block = Block { header, body: block_body(Vec::new()) };
     ExecutedBlock {
+        positions: Default::default(),
         block: Arc::new(RecoveredBlock::new_unchecked(block.header.hash_slow(), block, Vec::new())),
         receipts: Arc::default(),
         swept: U256::ZERO,

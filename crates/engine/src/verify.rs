@@ -86,6 +86,7 @@ impl Engine {
         let receipts = base.snapshot.receipts(height)?.ok_or(absent("receipts"))?;
         let outcome = base.snapshot.outcome(height)?.ok_or(absent("outcomes"))?;
         Ok(Some(Arc::new(ExecutedBlock {
+            positions: Default::default(),
             receipts: Arc::new(receipts),
             swept: outcome.swept,
             withdrawals_root: outcome.withdrawals_root,
@@ -211,6 +212,7 @@ impl Sealed {
     ) -> ExecutedBlock {
         let size = u64::try_from(block.block().length()).unwrap_or(u64::MAX);
         ExecutedBlock {
+            positions: Default::default(),
             block,
             receipts: Arc::new(receipts),
             swept: self.processed.swept,
