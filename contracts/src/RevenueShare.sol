@@ -5,6 +5,7 @@ import {IParameters} from "./interfaces/IParameters.sol";
 import {IRevenueShare} from "./interfaces/IRevenueShare.sol";
 import {ISequencerPool} from "./interfaces/ISequencerPool.sol";
 import {IStaking} from "./interfaces/IStaking.sol";
+import {Lists} from "./libraries/Lists.sol";
 import {Snapshots} from "./libraries/Snapshots.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
@@ -355,7 +356,7 @@ contract RevenueShare is IRevenueShare {
         uint256 totalStake;
         uint256 producers;
         uint256 attesters;
-        // The data of `Credited` (see _layOut), and its first list.
+        // The data of `Credited` (see Lists), and its first list.
         uint256 told;
         uint64[] ids;
         // A member's, for the other four.
@@ -379,7 +380,7 @@ contract RevenueShare is IRevenueShare {
             Snapshots.readMember(data, i, m);
             _creditMember(s, i, m, _blocksLed(performance, i), signed[i]);
         }
-        _tell(s);
+        Lists.tell(s.told, Credited.selector, s.epoch);
         if (s.tokens != 0) {
             _stream.carry = (s.tokens - s.tokensCredited).toUint96();
             _stream.income += uint128(s.tokensCredited);
@@ -401,51 +402,11 @@ contract RevenueShare is IRevenueShare {
             s.misses = _misses;
             delete _misses;
         }
-        _layOut(s, length);
+        (s.told, s.ids) = Lists.layOut(length);
         if (s.tokens == 0) return;
         s.token = new uint256[](length);
         s.tokenCommission = new uint256[](length);
         s.tokenIndex = new uint256[](length);
-    }
-
-    /// @dev Makes room for the five lists of `Credited` as its data has them: where each begins, then each with its length.
-    function _layOut(Sharing memory s, uint256 length) private pure {
-        uint256 told;
-        uint64[] memory ids;
-        assembly ("memory-safe") {
-            told := mload(0x40)
-            ids := add(told, 160)
-            let size := shl(5, add(length, 1))
-            for { let k := 0 } lt(k, 5) { k := add(k, 1) } {
-                let begin := add(160, mul(k, size))
-                mstore(add(told, shl(5, k)), begin)
-                mstore(add(told, begin), length)
-            }
-            mstore(0x40, add(ids, mul(5, size)))
-        }
-        (s.told, s.ids) = (told, ids);
-    }
-
-    /// @dev Writes member `i`, which must exist, into the five lists.
-    function _note(Sharing memory s, uint256 i, uint256 id) private pure {
-        (uint256 told, uint256[4] memory figures) = (s.told, s.figures);
-        assembly ("memory-safe") {
-            let size := shl(5, add(mload(add(told, 160)), 1))
-            let at := add(add(told, 192), shl(5, i))
-            mstore(at, id)
-            mstore(add(at, size), mload(figures))
-            mstore(add(at, mul(2, size)), mload(add(figures, 32)))
-            mstore(add(at, mul(3, size)), mload(add(figures, 64)))
-            mstore(add(at, mul(4, size)), mload(add(figures, 96)))
-        }
-    }
-
-    /// @dev emit Credited(s.epoch, ids, producer, attester, commission, index), with the lists as they were laid out.
-    function _tell(Sharing memory s) private {
-        (bytes32 topic, uint256 told, uint256 epoch) = (Credited.selector, s.told, s.epoch);
-        assembly ("memory-safe") {
-            log2(told, add(160, mul(160, add(mload(add(told, 160)), 1))), topic, epoch)
-        }
     }
 
     /// @dev What there is to share in tokens: what was carried over, and what the stream releases for the time since it did last.
@@ -471,7 +432,7 @@ contract RevenueShare is IRevenueShare {
             s.attesters += attester;
         }
         (figures[0], figures[1], figures[2], figures[3]) = (producer, attester, commission, _advance(s.snapshot, m, step, commission));
-        _note(s, i, m.id);
+        Lists.note(s.told, i, m.id, figures);
         if (s.tokens != 0) _creditTokens(s, i, m, signed);
     }
 
