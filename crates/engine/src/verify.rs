@@ -28,6 +28,8 @@ pub struct Expectation {
     pub sweep: bool,
 }
 
+/// Transactions of a block from which on its roots are computed side by side. Before, a second thread costs more than it saves.
+const PARALLEL_FROM: usize = 64;
 /// Every how many heights the trie in memory is pruned.
 const PRUNE_EVERY: u64 = 64;
 
@@ -164,7 +166,8 @@ impl Engine {
         let state = || processed.changes.apply(parent.trie(), &*parent.base.snapshot, height);
         let roots =
             || (calculate_transaction_root(transactions), ordered_trie_root_encoded(&processed.encoded_receipts));
-        let (state, (transactions_root, receipts_root)) = rayon::join(state, roots);
+        let (state, (transactions_root, receipts_root)) =
+            if transactions.len() >= PARALLEL_FROM { rayon::join(state, roots) } else { (state(), roots()) };
         let (mut trie, state_root, rows) = state?;
         if height.is_multiple_of(PRUNE_EVERY) {
             self.prune(&mut trie, parent.base.written);

@@ -33,7 +33,7 @@ const AGAIN: usize = 1_000;
 const BATCH_BYTES: usize = MESSAGE_LIMIT / 4;
 /// Most transactions in one batch to an upstream node.
 const UPSTREAM_BATCH: usize = 100;
-/// Time a batch may gather.
+/// Least time between two batches: what comes in it gathers, so that a busy node sends few and a quiet one at once.
 const GATHER: Duration = Duration::from_millis(2);
 /// Longest wait for an upstream node.
 const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
@@ -81,13 +81,15 @@ pub(crate) struct Outbox {
     pool: Pool,
     again: VecDeque<Bytes>,
     ticks: Interval,
+    /// When the next batch may leave.
+    leaves_at: tokio::time::Instant,
 }
 
 impl Outbox {
     pub(crate) fn new(queue: mpsc::Receiver<Bytes>, pool: Pool) -> Self {
         let mut ticks = tokio::time::interval(OVERDUE / 2);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { queue, pool, again: VecDeque::new(), ticks }
+        Self { queue, pool, again: VecDeque::new(), ticks, leaves_at: tokio::time::Instant::now() }
     }
 
     /// The next batch, at most about so many bytes and transactions; `None` when there will be no more.
@@ -118,9 +120,8 @@ impl Outbox {
     async fn gather(&mut self, first: Bytes, most_bytes: usize, most: usize) -> Vec<Bytes> {
         let mut bytes = first.len() + 4;
         let mut batch = vec![first];
-        let deadline = tokio::time::Instant::now() + GATHER;
         while bytes < most_bytes && batch.len() < most {
-            match tokio::time::timeout_at(deadline, self.queue.recv()).await {
+            match tokio::time::timeout_at(self.leaves_at, self.queue.recv()).await {
                 Ok(Some(raw)) => {
                     bytes += raw.len() + 4;
                     batch.push(raw);
@@ -128,6 +129,7 @@ impl Outbox {
                 Ok(None) | Err(_) => break,
             }
         }
+        self.leaves_at = tokio::time::Instant::now() + GATHER;
         batch
     }
 }

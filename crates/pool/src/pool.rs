@@ -23,6 +23,9 @@ use tokio::sync::{broadcast, watch};
 /// New ready hashes that a slow listener may lag behind before it loses the oldest.
 const PENDING_BACKLOG: usize = 4_096;
 
+/// Transactions from which on senders are recovered by several threads. Fewer take less time than the threads' waking and falling asleep.
+const PARALLEL_FROM: usize = 4;
+
 /// How many wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -232,7 +235,11 @@ impl Pool {
     /// As [`Self::admit`], several on all cores. A sender's transactions are taken in the given order.
     pub fn admit_all(&self, raw: &[Bytes]) -> Vec<Result<B256, Refusal>> {
         let decode = |raw: &Bytes| validate::decode(&self.shared.config, raw, &|hash, tip| self.glance(hash, tip));
-        let decoded: Vec<_> = self.shared.recovery.install(|| raw.par_iter().map(decode).collect());
+        let decoded: Vec<_> = if raw.len() < PARALLEL_FROM {
+            raw.iter().map(decode).collect()
+        } else {
+            self.shared.recovery.install(|| raw.par_iter().map(decode).collect())
+        };
         let mut results = Vec::with_capacity(decoded.len());
         let mut became_ready = Vec::new();
         let mut accounts: HashMap<Address, Account> = HashMap::new();

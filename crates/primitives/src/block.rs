@@ -19,6 +19,10 @@ pub type Header = alloy::consensus::Header;
 /// An L2 block: Ethereum's with L2 transactions.
 pub type Block = alloy::consensus::Block<Transaction>;
 
+/// Least hashes and least senders that are worth another thread: waking one, and its search for more work, costs some 20 us.
+const HASHES_A_THREAD: usize = 64;
+const SENDERS_A_THREAD: usize = 4;
+
 /// What `extra_data` carries: where in consensus the block was proposed, and the milliseconds of its time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExtraData {
@@ -139,7 +143,8 @@ impl RecoveredBlock {
             return Err(RecoverError::Body);
         }
         let transactions = &block.body.transactions;
-        let hashes: Vec<B256> = transactions.par_iter().map(|transaction| transaction.tx_hash()).collect();
+        let hashes: Vec<B256> =
+            transactions.par_iter().with_min_len(HASHES_A_THREAD).map(|transaction| transaction.tx_hash()).collect();
         let known = known(&hashes);
         // Recovery is the largest cost of a block: spread over all cores.
         let recovered = |(index, transaction): (usize, &Transaction)| {
@@ -149,7 +154,12 @@ impl RecoveredBlock {
             let known = known.get(index).copied().flatten();
             known.or_else(|| sender(transaction)).ok_or(RecoverError::Signature { index })
         };
-        let senders = transactions.par_iter().enumerate().map(recovered).collect::<Result<_, _>>()?;
+        let senders = transactions
+            .par_iter()
+            .with_min_len(SENDERS_A_THREAD)
+            .enumerate()
+            .map(recovered)
+            .collect::<Result<_, _>>()?;
         Ok(Self { hash: block.header.hash_slow(), block, senders })
     }
 
