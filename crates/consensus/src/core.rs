@@ -10,6 +10,7 @@ use crate::{
     epochs::{Drained, Epochs, Muxes, Parts},
     gossip,
     ingress::{Message, Outgoing, PeerMessage, Topic},
+    lazy::Lazy,
     network::Wire,
     pace::Pace,
     ports::{Chain, Sets},
@@ -97,6 +98,8 @@ where
 
     // Ordered delivery and backfill.
     let (certificates, blocks) = storage::archives(&context, &names, &cache, limit).await?;
+    let (certificates, blocks) = (Lazy::new(certificates, epoch_blocks), Lazy::new(blocks, epoch_blocks));
+    let barriers = [certificates.barrier(), blocks.barrier()];
     let resolver = resolver::init(
         context.child("backfill"),
         resolver::Config {
@@ -160,7 +163,8 @@ where
     let genesis = start_of(chain.as_ref(), &config, first).await?;
 
     let (boundary, boundaries) = mpsc::channel(1);
-    let delivery = delivery::run(chain.clone(), marshal.clone(), status.clone(), epoch_blocks, delivered, boundary);
+    let delivery =
+        delivery::run(chain.clone(), marshal.clone(), status.clone(), epoch_blocks, barriers, delivered, boundary);
     let mut delivery = context.child("delivery").spawn(move |_| delivery);
 
     // The engine's channels, split by epoch.

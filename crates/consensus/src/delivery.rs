@@ -4,6 +4,7 @@ use crate::{
     Error,
     block::Block,
     certificate,
+    lazy::Barrier,
     ports::Chain,
     status::{self, StatusSender},
     types::Marshal,
@@ -60,7 +61,7 @@ pub(crate) struct Boundary {
     pub(crate) ack: Exact,
 }
 
-/// Hands final blocks to the chain until the marshal ends.
+/// Hands final blocks to the chain until the marshal ends. `barriers` are those of the marshal's stores.
 ///
 /// # Errors
 /// If the chain refuses a block; the process cannot go on.
@@ -69,11 +70,12 @@ pub(crate) async fn run<C: Chain>(
     marshal: Marshal,
     status: StatusSender,
     epoch_blocks: u64,
+    barriers: [Barrier; 2],
     mut blocks: mpsc::Receiver<Delivered>,
     boundaries: mpsc::Sender<Boundary>,
 ) -> Error {
-    // Taken over, but lost if the process is killed. Others follow, with whose acknowledgement theirs comes: the chain makes
-    // blocks survive long before `PENDING` of them wait here.
+    // Taken over, but a crash may take them from the chain or from the marshal's stores. Others follow, with whose acknowledgement
+    // theirs comes: all make blocks survive long before `PENDING` of them wait here.
     let mut volatile = VecDeque::new();
     while let Some((block, ack)) = blocks.recv().await {
         let (height, hash) = (block.height(), block.hash());
@@ -94,27 +96,28 @@ pub(crate) async fn run<C: Chain>(
             Ok(survives) => survives,
             Err(e) => return fault(e.to_string()),
         };
+        let barrier = barriers.iter().map(Barrier::height).min().unwrap_or(Height::ZERO);
         status::update(&status, |s| {
             s.last_final = (height, hash);
             s.tip = s.tip.max(height);
         });
         if closes {
-            release(&mut volatile, survives);
+            release(&mut volatile, survives, barrier);
             let boundary = Boundary { epoch: height.epoch(epoch_blocks), hash, ack };
             if boundaries.send(boundary).await.is_err() {
                 return Error::Ended("the epoch manager");
             }
         } else {
             volatile.push_back((height, ack));
-            release(&mut volatile, survives);
+            release(&mut volatile, survives, barrier);
         }
     }
     Error::Ended("the marshal")
 }
 
-/// Acknowledges the blocks that survive a crash.
-fn release(volatile: &mut VecDeque<(Height, Exact)>, survives: Height) {
-    while let Some((_, ack)) = volatile.pop_front_if(|(height, _)| *height <= survives) {
+/// Acknowledges the blocks that survive a crash, in the chain and in the marshal's stores.
+fn release(volatile: &mut VecDeque<(Height, Exact)>, survives: Height, barrier: Height) {
+    while let Some((_, ack)) = volatile.pop_front_if(|(height, _)| *height <= survives && *height < barrier) {
         ack.acknowledge();
     }
 }

@@ -31,6 +31,7 @@ mod gates;
 mod gossip;
 mod held;
 mod ingress;
+mod lazy;
 mod network;
 mod observer;
 mod pace;

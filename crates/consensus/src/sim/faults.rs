@@ -218,22 +218,32 @@ fn without_that_rule_the_same_runs_do_show_contradictions() {
     assert!((30..42).map(|seed| contradictions_after_lost_journals(seed, true)).sum::<usize>() > 0);
 }
 
+/// P1 `no_lost_final`, however much the marshal's archives and the chains had not yet written.
 #[test]
-fn a_whole_set_killed_at_once_resumes_from_its_journals() {
-    simulate(17, |context| async move {
-        let mut world = World::new(context, four()).await;
-        world.start_all().await;
-        let all = world.all();
-        world.reach(&all, EPOCH + 6, Duration::from_secs(60)).await;
-        for seed in &all {
-            world.kill(*seed).await;
-        }
-        let height = all.iter().map(|s| world.chain(*s).height()).max().unwrap();
-        world.start_all().await;
-        world.reach(&all, height + 5, Duration::from_secs(15)).await;
-        world.agree();
-        world.no_evidence();
-    });
+fn a_whole_set_killed_at_once_resumes_from_its_journals_and_keeps_what_was_final() {
+    for (seed, members) in [(17, 4), (18, 4), (19, 4), (20, 4), (21, 1), (22, 1)] {
+        simulate(seed, |context| async move {
+            let mut world = World::new(context, BTreeMap::from([(0, (1..=members).collect())])).await;
+            world.start_all().await;
+            let all = world.all();
+            world.reach(&all, EPOCH - 3, Duration::from_secs(60)).await;
+            for round in 0..6 {
+                world.sleep(Duration::from_millis((seed * 97 + round * 331) % 700)).await;
+                let finals = |seed: &u8| world.chain(*seed).finals();
+                let before = all.iter().map(finals).max_by_key(Vec::len).unwrap();
+                for seed in &all {
+                    world.kill(*seed).await;
+                }
+                world.start_all().await;
+                world.reach(&all, before.len() as u64 + 5, Duration::from_secs(15)).await;
+                for seed in &all {
+                    assert!(world.chain(*seed).finals().starts_with(&before), "node {seed} lost a final block");
+                }
+            }
+            world.agree();
+            world.no_evidence();
+        });
+    }
 }
 
 #[test]
