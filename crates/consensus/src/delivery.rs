@@ -121,3 +121,30 @@ fn release(volatile: &mut VecDeque<(Height, Exact)>, survives: Height, barrier: 
         ack.acknowledge();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt as _;
+
+    #[test]
+    fn a_block_is_acknowledged_when_neither_the_chain_nor_the_archives_can_lose_it() {
+        let mut waiters = Vec::new();
+        let mut volatile = VecDeque::new();
+        for height in 1..=5 {
+            let (ack, waiter) = Exact::handle();
+            volatile.push_back((Height::new(height), ack));
+            waiters.push(waiter);
+        }
+        let mut left = |survives, barrier| {
+            release(&mut volatile, Height::new(survives), Height::new(barrier));
+            volatile.len()
+        };
+        assert_eq!(left(4, 3), 3);
+        assert_eq!(left(2, u64::MAX), 3);
+        assert_eq!(left(4, u64::MAX), 1);
+        assert_eq!(left(5, 5), 1);
+        let told: Vec<bool> = waiters.into_iter().map(|waiter| waiter.now_or_never().is_some()).collect();
+        assert_eq!(told, [true, true, true, true, false]);
+    }
+}
