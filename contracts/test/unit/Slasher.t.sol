@@ -205,8 +205,9 @@ contract SlasherTest is Evidence {
         ISequencerPool.Keys memory keys = keysOf(1);
         keys.blsKey = BlsSigner.publicKey(7);
         bytes memory possession = BlsSigner.provePossession(7, pool.possessionMessage(owner(1), keys.blsKey));
+        _commit(1, keys, possession);
         vm.startPrank(owner(1));
-        pool.register(1, keys, possession);
+        pool.register(1, keys, possession, 0);
         staking.requestSelfExit(1, STAKE);
         vm.stopPrank();
         uint64 exitId = staking.exitCount();
@@ -290,8 +291,9 @@ contract SlasherTest is Evidence {
         ISequencerPool.Keys memory keys = keysOf(1);
         keys.blsKey = BlsSigner.publicKey(7);
         bytes memory possession = BlsSigner.provePossession(7, pool.possessionMessage(owner(1), keys.blsKey));
+        _commit(1, keys, possession);
         vm.prank(owner(1));
-        pool.register(1, keys, possession);
+        pool.register(1, keys, possession, 0);
         uint64 id = _snapshot();
         uint64 epoch;
         while (inbox.epochs(inbox.runningEpoch()).snapshot != id) {
