@@ -88,6 +88,7 @@ contract PermissionsTest is World {
     }
 
     function test_a_sequencer_is_moved_by_its_owner_only() public {
+        ISequencerPool.Keys memory keys = keysOf(1);
         for (uint256 i = 0; i < everybody.length; ++i) {
             address caller = everybody[i];
             if (caller == owner(1)) continue;
@@ -103,7 +104,7 @@ contract PermissionsTest is World {
             staking.proposeOwner(1, caller);
             refusal = abi.encodeWithSelector(ISequencerPool.SequencerPool_NotOwner.selector, 1, owner(1), caller);
             vm.expectRevert(refusal);
-            pool.register(1, keysOf(1), "", 0);
+            pool.register(1, keys, "", 0);
             vm.expectRevert(refusal);
             pool.deactivate(1);
             vm.expectRevert(refusal);
