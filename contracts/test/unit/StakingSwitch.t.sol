@@ -140,6 +140,24 @@ contract StakingSwitchTest is World {
         _checkBalance();
     }
 
+    /// C15: an owner's self-stake does not pay for a delegation that the same account switched to its own sequencer.
+    function test_C15_self_stake_does_not_pay_what_its_owners_delegation_owes() public {
+        address both = owner(other);
+        _fund(both, 10_000e18);
+        _delegate(both, 10_000e18);
+        _roll();
+        vm.startPrank(both);
+        staking.switchSequencer(id, other, 10_000e18, 0);
+        staking.requestSelfExit(other, 1_000e18);
+        staking.requestExit(other, 10_000e18);
+        vm.stopPrank();
+        _slash(0, 500);
+        skip(240);
+        assertEq(staking.finishExit(1), 1_000e18);
+        assertEq(staking.finishExit(2), 9_500e18);
+        _checkBalance();
+    }
+
     /// C15: a switch made before the snapshot was taken is out of its reach.
     function test_C15_a_switch_before_the_snapshot_is_not_hit() public {
         _delegate(alice, 10_000e18);
