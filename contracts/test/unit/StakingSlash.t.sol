@@ -237,6 +237,18 @@ contract StakingSlashTest is World {
         assertEq(staking.exits(1).amount, 10_000e18);
     }
 
+    function test_C15_a_sequencer_is_not_slashed_for_snapshots_before_it() public {
+        _roll();
+        uint64 late = _bond(STAKE, 1_000);
+        _roll();
+        vm.startPrank(slasher);
+        assertEq(staking.slash(late, 0, 5_000), 0);
+        assertEq(staking.sequencer(late).selfStake, STAKE);
+        assertEq(staking.slash(late, 1, 5_000), STAKE / 2);
+        vm.stopPrank();
+        _checkBalance();
+    }
+
     /// C10: no slash of two wei or more rounds to nothing, and none takes more than there is.
     function testFuzz_C10_a_slash_never_rounds_to_zero_nor_exceeds_the_stake(uint128 left, uint16 bps, uint128 later) public {
         left = uint128(bound(left, 1, STAKE));
