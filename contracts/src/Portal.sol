@@ -12,8 +12,6 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 /// @dev Balance = L2 supply + deposits not executed + withdrawals not paid + fees not swept + proceeds of deposits' gas not paid on; ether
 /// forced in by self-destruct comes on top.
 contract Portal is IPortal {
-    using SafeCast for uint256;
-
     // -- Constants and immutables
 
     /// @notice Added to the address of a contract that deposits (as in OP): no contract can speak for the same address on L2.
@@ -270,7 +268,7 @@ contract Portal is IPortal {
         if (fee > msg.value) revert Portal_FeeNotSent(fee, msg.value);
         // A block's gas is at most 10^9 and the price at most the ceiling (Parameters, GasPrice).
         (m.lastBlock, m.usedGas, m.price) = (uint40(block.number), uint32(used + gas), uint48(price));
-        m.proceeds = (m.proceeds + fee / 1 gwei).toUint56();
+        m.proceeds = SafeCast.toUint56(m.proceeds + fee / 1 gwei);
         ++m.deposits;
         _meter = m;
     }

@@ -149,7 +149,7 @@ contract RevenueShare is IRevenueShare {
 
     /// @inheritdoc IRevenueShare
     function addDebt(uint64 batch, address poster, uint256 amount) external onlyInbox {
-        (uint64 id, uint96 end) = (_books.debtCount + 1, (_books.debts + amount).toUint96());
+        (uint64 id, uint96 end) = (_books.debtCount + 1, SafeCast.toUint96(_books.debts + amount));
         (_books.debtCount, _books.debts) = (id, end);
         _debts[id] = Debt({poster: poster, end: end});
         emit DebtAdded(id, batch, poster, amount, end);
@@ -479,7 +479,7 @@ contract RevenueShare is IRevenueShare {
         s.tokenCommission[i] = commission;
         Income storage a = _accounts[m.id];
         s.tokenIndex[i] = a.tokenIndex + step;
-        (a.tokenIndex, a.tokenCommission) = (s.tokenIndex[i].toUint104(), (a.tokenCommission + commission).toUint112());
+        (a.tokenIndex, a.tokenCommission) = (s.tokenIndex[i].toUint104(), SafeCast.toUint112(a.tokenCommission + commission));
         if (!a.tokens) a.tokens = true;
     }
 

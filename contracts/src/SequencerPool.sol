@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IBatchInbox} from "./interfaces/IBatchInbox.sol";
+import {ICommitments} from "./interfaces/ICommitments.sol";
 import {IParameters} from "./interfaces/IParameters.sol";
 import {ISequencerPool} from "./interfaces/ISequencerPool.sol";
 import {IStaking} from "./interfaces/IStaking.sol";
@@ -40,6 +41,8 @@ contract SequencerPool is ISequencerPool {
     address public immutable slasher;
     /// @notice Rules of admission and snapshots.
     IParameters public immutable parameters;
+    /// @inheritdoc ISequencerPool
+    ICommitments public immutable commitments;
 
     // -- Storage
 
@@ -78,14 +81,22 @@ contract SequencerPool is ISequencerPool {
     /// @param stakingContract Custody of stake.
     /// @param batchInbox The inbox (its address may be known before its code).
     /// @param slasherContract The Slasher (likewise; the zero account: nobody jails).
-    constructor(IParameters chainParameters, IStaking stakingContract, IBatchInbox batchInbox, address slasherContract) {
+    /// @param commitmentsContract Where registrations are announced (likewise).
+    constructor(
+        IParameters chainParameters,
+        IStaking stakingContract,
+        IBatchInbox batchInbox,
+        address slasherContract,
+        ICommitments commitmentsContract
+    ) {
         (parameters, staking, inbox, slasher) = (chainParameters, stakingContract, batchInbox, slasherContract);
+        commitments = commitmentsContract;
     }
 
     // -- Registration
 
     /// @inheritdoc ISequencerPool
-    function register(uint64 id, Keys calldata keys, bytes calldata possession) external {
+    function register(uint64 id, Keys calldata keys, bytes calldata possession, bytes32) external {
         address owner = _onlyOwner(id);
         uint256 length = bytes(keys.endpoint).length;
         string memory bad;
@@ -106,6 +117,8 @@ contract SequencerPool is ISequencerPool {
         if (!Bls.verify(_possessionMessage(owner, keys.blsKey), Bls.DST_POP, keys.blsKey, possession)) {
             revert SequencerPool_BadProofOfPossession(id);
         }
+        // Founders need not: their deployer starts with whom it names, or deploys again.
+        if (snapshotCount != 0) commitments.check(owner, keccak256(msg.data));
         seat.card = Cards.write(keys);
         if (seat.status == Status.None) seat.status = Status.Registered;
         emit Registered(id, keys.operator, keys.identity, keys.blsKey, keys.endpoint);
@@ -146,7 +159,7 @@ contract SequencerPool is ISequencerPool {
     /// @inheritdoc ISequencerPool
     function declareDowntime(uint64 id, uint64 from, uint64 to) external {
         _onlyOwner(id);
-        uint64 running = inbox.runningEpoch();
+        uint64 running = _running();
         uint64 earliest = running + DOWNTIME_NOTICE;
         Seat storage seat = _seats[id];
         if (running < seat.awayTo) revert SequencerPool_DowntimeDeclared(seat.awayTo, running);
@@ -230,7 +243,7 @@ contract SequencerPool is ISequencerPool {
             Keys memory keys = Cards.read(m.card);
             s.members[i] = Member({
                 id: m.id,
-                owner: staking.ownerOf(m.id),
+                owner: _ownerOf(m.id),
                 operator: keys.operator,
                 stake: m.stake,
                 shares: m.shares,
@@ -294,7 +307,7 @@ contract SequencerPool is ISequencerPool {
 
     /// @inheritdoc ISequencerPool
     function churn() public view returns (uint256 newcomers, uint256 limit) {
-        uint64 serving = _setOf(inbox.runningEpoch());
+        uint64 serving = _setOf(_running());
         for (uint256 i = 0; i < _active.length; ++i) {
             if (_seats[_active[i]].enteredIn > serving) ++newcomers;
         }
@@ -350,6 +363,10 @@ contract SequencerPool is ISequencerPool {
         return staking.sequencer(id);
     }
 
+    function _ownerOf(uint64 id) private view returns (address) {
+        return staking.ownerOf(id);
+    }
+
     function _period() private view returns (uint64) {
         return staking.period();
     }
@@ -368,6 +385,10 @@ contract SequencerPool is ISequencerPool {
 
     function _generation() private view returns (uint64) {
         return inbox.generation();
+    }
+
+    function _running() private view returns (uint64) {
+        return inbox.runningEpoch();
     }
 
     function _setOf(uint64 epoch) private view returns (uint64) {
@@ -399,7 +420,7 @@ contract SequencerPool is ISequencerPool {
     }
 
     function _onlyOwner(uint64 id) private view returns (address owner) {
-        owner = staking.ownerOf(id);
+        owner = _ownerOf(id);
         if (owner != msg.sender) revert SequencerPool_NotOwner(id, owner, msg.sender);
     }
 

@@ -271,7 +271,7 @@ abstract contract StakingLedger is IStaking, ReentrancyGuardTransient {
         if (bought == 0) revert Staking_ZeroAmount();
         _note(pot, account);
         uint24 from = _period;
-        (pot.stake, pot.shares, pot.sharesFrom) = (stake.toUint88(), (pot.shares + bought).toUint104(), from);
+        (pot.stake, pot.shares, pot.sharesFrom) = (stake.toUint88(), SafeCast.toUint104(pot.shares + bought), from);
         if (from != pot.created) pot.joined[from] += bought;
         pot.positions[account].enter(bought, from);
         return uint128(bought);

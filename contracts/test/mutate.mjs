@@ -34,11 +34,12 @@ if (options.count === Infinity && options.minutes === Infinity) options.count = 
 // Which tests answer for a file first.
 const own = {
   Staking: "{unit/Staking*,integration/*}",
-  SequencerPool: "{unit/SequencerPool,unit/Corners,unit/Slasher}",
+  SequencerPool: "{unit/SequencerPool,unit/Commitments,unit/Corners,unit/Slasher,unit/JailAbsent}",
+  Commitments: "unit/Commitments",
   BatchInbox: "{unit/BatchInbox,unit/Corners,unit/Recovery}",
   Portal: "unit/Portal",
   RevenueShare: "{unit/RevenueShare,unit/Emissions,unit/Corners}",
-  Slasher: "unit/Slasher",
+  Slasher: "{unit/Slasher,unit/JailAbsent}",
   Recovery: "unit/Recovery",
   Parameters: "{unit/Parameters,integration/*}",
   Governance: "integration/*",

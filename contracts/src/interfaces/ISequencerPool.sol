@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {ICommitments} from "./ICommitments.sol";
+
 /// @title ISequencerPool
 /// @notice Who may sequence: keys with proofs of possession, admission by readiness proof, frozen snapshots of the active set, leader election.
 /// @dev Holds no tokens. Points are EIP-2537 encodings: G1 128 bytes, G2 256 bytes.
@@ -156,11 +158,14 @@ interface ISequencerPool {
     /// @notice The header is not the one of the sealing block, or that block is out of reach.
     error SequencerPool_WrongHeader(uint256 blockNumber, bytes32 expected, bytes32 actual);
 
-    /// @notice Registers keys for the caller's sequencer, or replaces them; they count from the next snapshot on.
+    /// @notice Registers keys for the caller's sequencer, or replaces them; they count from the next snapshot on. Once the chain has started the
+    /// caller must have committed to this very call in `commitments`, 5 to 7,200 L1 blocks before (ICommitments): identity and endpoint
+    /// could else be taken by whoever sees the call before it is included.
     /// @param id The caller's sequencer.
     /// @param keys Unused by any other sequencer, now and before.
     /// @param possession Proof of possession: a G1 signature (128 bytes) by `keys.blsKey` over chain, pool, owner and key (ARCHITECTURE.md, "BLS messages").
-    function register(uint64 id, Keys calldata keys, bytes calldata possession) external;
+    /// @param salt Anything; hides in the commitment what could be guessed.
+    function register(uint64 id, Keys calldata keys, bytes calldata possession, bytes32 salt) external;
 
     /// @notice Enters the active set by proof that the node runs. Callable by anyone with the proof. At most one newcomer for every 8 members
     /// of the serving snapshot (at least one). A full set takes a candidate with 5 % more stake than its lowest member, or with the cap; among
@@ -221,6 +226,8 @@ interface ISequencerPool {
     /// @notice The leader of (epoch, term) for an epoch whose snapshot is in the epoch table.
     function leaderAt(uint64 epoch, uint64 term) external view returns (uint256 member, uint64 id);
 
+    /// @notice Where registrations are announced.
+    function commitments() external view returns (ICommitments);
     /// @notice The sequencer that has, or ever had, this BLS key (0: none).
     function sequencerOf(bytes calldata blsKey) external view returns (uint64 id);
     /// @notice Members of the active set that the serving snapshot could not hold yet, and how many of them there may be at most.

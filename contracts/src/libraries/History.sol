@@ -10,8 +10,6 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 /// shares held or leaving now were there already: those with a number below `entered` at its end.
 /// Promise: what a past period tells never changes. Periods given never decrease; `entered` and `left` never do.
 library History {
-    using SafeCast for uint256;
-
     /// @notice One history. `entered` bounds `left`, so only an entry can meet its limit of 2^104, never an exit.
     struct Trace {
         uint104 entered;
@@ -31,7 +29,7 @@ library History {
     /// @notice Adds shares from `period` on.
     function enter(Trace storage self, uint256 shares, uint24 period) internal {
         _open(self, period);
-        self.entered = (self.entered + shares).toUint104();
+        self.entered = SafeCast.toUint104(self.entered + shares);
     }
 
     /// @notice Takes the oldest shares out from `period` on; there must be as many.

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {Staking} from "../../src/Staking.sol";
 import {IBatchInbox} from "../../src/interfaces/IBatchInbox.sol";
+import {ICommitments} from "../../src/interfaces/ICommitments.sol";
 import {IPortal} from "../../src/interfaces/IPortal.sol";
 import {IRevenueShare} from "../../src/interfaces/IRevenueShare.sol";
 import {ISequencerPool} from "../../src/interfaces/ISequencerPool.sol";
@@ -91,7 +92,7 @@ contract BugsC16toC28 is Evidence {
         keys.blsKey = new bytes(256);
         vm.prank(owner(id));
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_BadProofOfPossession.selector, id));
-        pool.register(id, keys, new bytes(128));
+        pool.register(id, keys, new bytes(128), 0);
         _prepare(10);
         (bytes32 dataHash,) = _encoding();
         IBatchInbox.Certificate memory c = _certificate(inbox.hashCore(next), dataHash, 15);
@@ -109,11 +110,42 @@ contract BugsC16toC28 is Evidence {
         bytes memory theirs = BlsSigner.provePossession(secret(id), pool.possessionMessage(owner(1), keys.blsKey));
         vm.startPrank(owner(id));
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_BadProofOfPossession.selector, id));
-        pool.register(id, keys, theirs);
+        pool.register(id, keys, theirs, 0);
         keys.blsKey = keysOf(1).blsKey;
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_Taken.selector, "blsKey", 1));
-        pool.register(id, keys, theirs);
+        pool.register(id, keys, theirs, 0);
         vm.stopPrank();
+    }
+
+    /// Who sees a registration before it is included, and pays to come first, comes too late for its identity and endpoint.
+    function test_C20_a_registration_seen_in_the_mempool_cannot_be_taken() public {
+        (uint64 victim, uint64 thief) = (_bond(STAKE, 0), _bond(STAKE, 0));
+        ISequencerPool.Keys memory keys = keysOf(victim);
+        bytes memory possession = BlsSigner.provePossession(secret(victim), pool.possessionMessage(owner(victim), keys.blsKey));
+        _commit(victim, keys, possession);
+        // The call waits in the mempool; the thief's own, with the victim's identity and endpoint, is included before it.
+        ISequencerPool.Keys memory stolen = keysOf(thief);
+        (stolen.identity, stolen.endpoint) = (keys.identity, keys.endpoint);
+        bytes memory theirs = BlsSigner.provePossession(secret(thief), pool.possessionMessage(owner(thief), stolen.blsKey));
+        bytes32 commitment = keccak256(abi.encodeCall(pool.register, (thief, stolen, theirs, 0)));
+        vm.startPrank(owner(thief));
+        vm.expectRevert(abi.encodeWithSelector(ICommitments.Commitments_Unknown.selector, owner(thief), commitment));
+        pool.register(thief, stolen, theirs, 0);
+        commitments.commit(commitment);
+        vm.expectPartialRevert(ICommitments.Commitments_OutOfTime.selector);
+        pool.register(thief, stolen, theirs, 0);
+        vm.stopPrank();
+        // Even if the victim's call waits as long as a commitment does.
+        _advance(4);
+        vm.prank(owner(thief));
+        vm.expectPartialRevert(ICommitments.Commitments_OutOfTime.selector);
+        pool.register(thief, stolen, theirs, 0);
+        vm.prank(owner(victim));
+        pool.register(victim, keys, possession, 0);
+        _advance(1);
+        vm.prank(owner(thief));
+        vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_Taken.selector, "identity", victim));
+        pool.register(thief, stolen, theirs, 0);
     }
 
     /// An owner that is lured into calling a contract lends it nothing.

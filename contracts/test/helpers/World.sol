@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {BatchInbox} from "../../src/BatchInbox.sol";
 import {BatonToken} from "../../src/BatonToken.sol";
+import {Commitments} from "../../src/Commitments.sol";
 import {Governance} from "../../src/Governance.sol";
 import {Lens} from "../../src/Lens.sol";
 import {Parameters} from "../../src/Parameters.sol";
@@ -36,6 +37,7 @@ abstract contract World is Test {
     Governance internal governance;
     Recovery internal recovery;
     Profiles internal profiles;
+    Commitments internal commitments;
     Lens internal lens;
     address internal governor = makeAddr("governor");
     address internal guardian = makeAddr("guardian");
@@ -99,12 +101,13 @@ abstract contract World is Test {
         address inboxAddress = vm.computeCreateAddress(address(this), nonce + 6);
         slasher = vm.computeCreateAddress(address(this), nonce + 7);
         address recoveryAddress = vm.computeCreateAddress(address(this), nonce + 9);
+        address commitmentsAddress = vm.computeCreateAddress(address(this), nonce + 12);
         // By artifact name: a test that embedded the creation code would compile all of it again.
         token = BatonToken(vm.deployCode("BatonToken.sol", abi.encode(address(this), 1e9 * 1e18)));
         address manager = vm.computeCreateAddress(address(this), nonce + 8);
         parameters = Parameters(vm.deployCode("Parameters.sol", abi.encode(v, manager, stakingAddress, inboxAddress)));
         staking = Staking(vm.deployCode("Staking.sol", abi.encode(parameters, token, poolAddress, slasher, revenueAddress)));
-        pool = SequencerPool(vm.deployCode("SequencerPool.sol", abi.encode(parameters, staking, inboxAddress, slasher)));
+        pool = SequencerPool(vm.deployCode("SequencerPool.sol", abi.encode(parameters, staking, inboxAddress, slasher, commitmentsAddress)));
         address[3] memory forbidden = [address(staking), poolAddress, address(token)];
         portal = Portal(payable(vm.deployCode("Portal.sol", abi.encode(parameters, inboxAddress, revenueAddress, forbidden))));
         revenue = RevenueShare(vm.deployCode("RevenueShare.sol", abi.encode(parameters, staking, pool, inboxAddress, portal, treasury)));
@@ -115,6 +118,8 @@ abstract contract World is Test {
         assertEq(address(recovery), recoveryAddress);
         profiles = Profiles(vm.deployCode("Profiles.sol", abi.encode(staking)));
         lens = Lens(vm.deployCode("Lens.sol", abi.encode(staking, pool, inbox)));
+        commitments = Commitments(vm.deployCode("Commitments.sol"));
+        assertEq(address(commitments), commitmentsAddress);
         assertEq(address(staking), stakingAddress);
         assertEq(address(governance), manager);
         assertEq(address(inbox), inboxAddress);
@@ -160,8 +165,17 @@ abstract contract World is Test {
     function _register(uint64 id) internal {
         ISequencerPool.Keys memory keys = keysOf(id);
         bytes memory possession = BlsSigner.provePossession(secret(id), pool.possessionMessage(owner(id), keys.blsKey));
+        _commit(id, keys, possession);
         vm.prank(owner(id));
-        pool.register(id, keys, possession);
+        pool.register(id, keys, possession, 0);
+    }
+
+    /// @dev Announces a registration, and waits until it counts; founders need not.
+    function _commit(uint64 id, ISequencerPool.Keys memory keys, bytes memory possession) internal {
+        if (pool.snapshotCount() == 0) return;
+        vm.prank(owner(id));
+        commitments.commit(keccak256(abi.encodeCall(pool.register, (id, keys, possession, 0))));
+        _advance(commitments.EARLIEST());
     }
 
     function _found(uint256 count, uint128 stake) internal returns (uint64[] memory ids) {

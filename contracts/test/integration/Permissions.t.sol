@@ -88,6 +88,7 @@ contract PermissionsTest is World {
     }
 
     function test_a_sequencer_is_moved_by_its_owner_only() public {
+        ISequencerPool.Keys memory keys = keysOf(1);
         for (uint256 i = 0; i < everybody.length; ++i) {
             address caller = everybody[i];
             if (caller == owner(1)) continue;
@@ -103,12 +104,26 @@ contract PermissionsTest is World {
             staking.proposeOwner(1, caller);
             refusal = abi.encodeWithSelector(ISequencerPool.SequencerPool_NotOwner.selector, 1, owner(1), caller);
             vm.expectRevert(refusal);
+            pool.register(1, keys, "", 0);
+            vm.expectRevert(refusal);
             pool.deactivate(1);
             vm.expectRevert(refusal);
             pool.declareDowntime(1, 2, 3);
             vm.expectRevert(abi.encodeWithSelector(IRevenueShare.RevenueShare_NotOwner.selector, 1, owner(1), caller));
             revenue.claimOwner(1, caller);
             vm.stopPrank();
+        }
+    }
+
+    /// What others commit to, the same included, neither helps nor hinders an account.
+    function test_everybody_commits_for_itself() public {
+        for (uint256 i = 0; i < everybody.length; ++i) {
+            vm.prank(everybody[i]);
+            commitments.commit(keccak256("call"));
+            for (uint256 j = 0; j < everybody.length; ++j) {
+                assertEq(commitments.blockOf(everybody[j], keccak256("call")), j <= i ? vm.getBlockNumber() - i + j : 0);
+            }
+            _advance(1);
         }
     }
 

@@ -17,6 +17,10 @@ contract BlsTest is Test {
         return Bls.verify(message, dst, key, signature);
     }
 
+    function accumulate(bytes memory pair) external view {
+        Bls.accumulate(pair);
+    }
+
     function _bytes(uint256 i, string memory field) private view returns (bytes memory) {
         return vm.parseJsonBytes(vectors, string.concat(".single[", vm.toString(i), "].", field));
     }
@@ -39,6 +43,16 @@ contract BlsTest is Test {
             assertEq(BlsSigner.sign(secret, _bytes(i, "message")), _bytes(i, "signature"));
             assertEq(BlsSigner.provePossession(secret, _bytes(i, "message")), _bytes(i, "possession"));
         }
+    }
+
+    function test_what_is_no_pair_of_points_adds_up_to_nothing() public {
+        bytes memory key = _bytes(0, "key");
+        this.accumulate(bytes.concat(key, key));
+        vm.expectRevert(abi.encodeWithSelector(Bls.Bls_InvalidPoint.selector, address(0x0d)));
+        this.accumulate(key);
+        key[255] ^= 0x01;
+        vm.expectRevert(abi.encodeWithSelector(Bls.Bls_InvalidPoint.selector, address(0x0d)));
+        this.accumulate(bytes.concat(key, key));
     }
 
     function test_keys_add_up_and_subtract() public view {

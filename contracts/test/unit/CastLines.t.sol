@@ -19,7 +19,7 @@ contract CastLinesTest is World {
             assertTrue(_has(target, bytes4(keccak256(bytes(quoted[1])))), lines[i]);
             ++checked;
         }
-        assertEq(checked, 38);
+        assertEq(checked, 39);
         assertFalse(_has(address(staking), bytes4(keccak256("bond(uint256)"))), "the check itself");
     }
 
@@ -33,6 +33,7 @@ contract CastLinesTest is World {
         if (hash == keccak256("$SLASHER")) return address(slashing);
         if (hash == keccak256("$RECOVERY")) return address(recovery);
         if (hash == keccak256("$PROFILES")) return address(profiles);
+        if (hash == keccak256("$COMMITMENTS")) return address(commitments);
         return address(0);
     }
 

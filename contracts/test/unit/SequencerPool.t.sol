@@ -30,10 +30,11 @@ contract SequencerPoolTest is World {
     function test_registering_tells_all_keys() public {
         ISequencerPool.Keys memory keys = keysOf(newcomer);
         bytes memory possession = _possession(newcomer, keys);
+        _commit(newcomer, keys, possession);
         vm.expectEmit(address(pool));
         emit ISequencerPool.Registered(newcomer, keys.operator, keys.identity, keys.blsKey, keys.endpoint);
         vm.prank(owner(newcomer));
-        pool.register(newcomer, keys, possession);
+        pool.register(newcomer, keys, possession, 0);
         ISequencerPool.Entry memory e = pool.entry(newcomer);
         assertEq(uint8(e.status), uint8(ISequencerPool.Status.Registered));
         assertEq(abi.encode(e.keys), abi.encode(keys));
@@ -42,9 +43,9 @@ contract SequencerPoolTest is World {
     function test_registering_for_another_owner_reverts() public {
         ISequencerPool.Keys memory keys = keysOf(newcomer);
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_NotOwner.selector, newcomer, owner(newcomer), address(this)));
-        pool.register(newcomer, keys, "");
+        pool.register(newcomer, keys, "", 0);
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_NotOwner.selector, 99, address(0), address(this)));
-        pool.register(99, keys, "");
+        pool.register(99, keys, "", 0);
     }
 
     /// C20.
@@ -53,13 +54,13 @@ contract SequencerPoolTest is World {
         vm.startPrank(owner(newcomer));
         bytes memory foreign = BlsSigner.provePossession(secret(newcomer), pool.possessionMessage(owner(1), keys.blsKey));
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_BadProofOfPossession.selector, newcomer));
-        pool.register(newcomer, keys, foreign);
+        pool.register(newcomer, keys, foreign, 0);
         bytes memory wrongDomain = BlsSigner.sign(secret(newcomer), pool.possessionMessage(owner(newcomer), keys.blsKey));
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_BadProofOfPossession.selector, newcomer));
-        pool.register(newcomer, keys, wrongDomain);
+        pool.register(newcomer, keys, wrongDomain, 0);
         keys.blsKey = new bytes(256);
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_BadProofOfPossession.selector, newcomer));
-        pool.register(newcomer, keys, foreign);
+        pool.register(newcomer, keys, foreign, 0);
     }
 
     function test_keys_and_endpoints_of_others_are_taken() public {
@@ -69,16 +70,16 @@ contract SequencerPoolTest is World {
         ISequencerPool.Keys memory keys = keysOf(newcomer);
         keys.identity = theirs.identity;
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_Taken.selector, "identity", 1));
-        pool.register(newcomer, keys, "");
+        pool.register(newcomer, keys, "", 0);
         (keys.identity, keys.operator) = (mine.identity, theirs.operator);
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_Taken.selector, "operator", 1));
-        pool.register(newcomer, keys, "");
+        pool.register(newcomer, keys, "", 0);
         (keys.operator, keys.blsKey) = (mine.operator, theirs.blsKey);
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_Taken.selector, "blsKey", 1));
-        pool.register(newcomer, keys, "");
+        pool.register(newcomer, keys, "", 0);
         (keys.blsKey, keys.endpoint) = (mine.blsKey, theirs.endpoint);
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_Taken.selector, "endpoint", 1));
-        pool.register(newcomer, keys, "");
+        pool.register(newcomer, keys, "", 0);
     }
 
     function test_malformed_keys_revert() public {
@@ -86,22 +87,22 @@ contract SequencerPoolTest is World {
         ISequencerPool.Keys memory keys = keysOf(newcomer);
         keys.identity = 0;
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_Malformed.selector, "identity"));
-        pool.register(newcomer, keys, "");
+        pool.register(newcomer, keys, "", 0);
         keys = keysOf(newcomer);
         keys.operator = address(0);
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_Malformed.selector, "operator"));
-        pool.register(newcomer, keys, "");
+        pool.register(newcomer, keys, "", 0);
         keys = keysOf(newcomer);
         keys.blsKey = new bytes(96);
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_Malformed.selector, "blsKey"));
-        pool.register(newcomer, keys, "");
+        pool.register(newcomer, keys, "", 0);
         keys = keysOf(newcomer);
         keys.endpoint = "";
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_Malformed.selector, "endpoint"));
-        pool.register(newcomer, keys, "");
+        pool.register(newcomer, keys, "", 0);
         keys.endpoint = string(new bytes(256));
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_Malformed.selector, "endpoint"));
-        pool.register(newcomer, keys, "");
+        pool.register(newcomer, keys, "", 0);
     }
 
     function test_new_keys_count_from_the_next_snapshot_and_old_ones_stay_taken() public {
@@ -110,8 +111,9 @@ contract SequencerPoolTest is World {
         keys.blsKey = BlsSigner.publicKey(7);
         keys.endpoint = "moved.example:1";
         bytes memory possession = BlsSigner.provePossession(7, pool.possessionMessage(owner(1), keys.blsKey));
+        _commit(1, keys, possession);
         vm.prank(owner(1));
-        pool.register(1, keys, possession);
+        pool.register(1, keys, possession, 0);
         assertEq(uint8(pool.entry(1).status), uint8(ISequencerPool.Status.Active), "rotation keeps the seat");
         _advance(20);
         uint64 id = _snapshot();
@@ -126,13 +128,16 @@ contract SequencerPoolTest is World {
         assertEq(found, 1);
         ISequencerPool.Keys memory others = keysOf(newcomer);
         others.blsKey = oldKey;
-        vm.startPrank(owner(newcomer));
+        vm.prank(owner(newcomer));
         vm.expectRevert(abi.encodeWithSelector(ISequencerPool.SequencerPool_Taken.selector, "blsKey", 1));
-        pool.register(newcomer, others, "");
+        pool.register(newcomer, others, "", 0);
         // The endpoint is free again.
         others = keysOf(newcomer);
         others.endpoint = keysOf(1).endpoint;
-        pool.register(newcomer, others, _possession(newcomer, others));
+        possession = _possession(newcomer, others);
+        _commit(newcomer, others, possession);
+        vm.prank(owner(newcomer));
+        pool.register(newcomer, others, possession, 0);
     }
 
     // -- activate, deactivate

@@ -64,6 +64,10 @@ contract!(
     lens, Lens, "artifacts/Lens.json"
 );
 contract!(
+    /// Commit and reveal.
+    commitments, Commitments, "artifacts/Commitments.json"
+);
+contract!(
     /// L2: the origin of the running block.
     l1_block, L1Block, "artifacts/L1Block.json"
 );
@@ -76,6 +80,7 @@ contract!(
     fee_vault, FeeVault, "artifacts/FeeVault.json"
 );
 
+pub use commitments::Commitments;
 pub use fee_vault::FeeVault;
 pub use governance::Governance;
 pub use inbox::{BatchInbox, IBatchInbox};

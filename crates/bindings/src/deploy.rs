@@ -5,18 +5,18 @@
 use crate::{
     Addresses, ChainParameters, Deployment, Genesis,
     contracts::{
-        BatchInbox, BatonToken, Governance, IBatchInbox, IParameters, ISequencerPool, Lens, Parameters, Portal,
-        Profiles, Recovery, RevenueShare, SequencerPool, Slasher, Staking,
+        BatchInbox, BatonToken, Commitments, Governance, IBatchInbox, IParameters, ISequencerPool, Lens, Parameters,
+        Portal, Profiles, Recovery, RevenueShare, SequencerPool, Slasher, Staking,
     },
     explain,
     revert::explain_transport,
 };
 use alloy::{
     network::{Ethereum, TransactionBuilder},
-    primitives::{Address, Bytes, U256},
+    primitives::{Address, B256, Bytes, U256, keccak256},
     providers::{PendingTransactionError, Provider},
     rpc::types::{TransactionReceipt, TransactionRequest},
-    sol_types::SolConstructor,
+    sol_types::{SolCall, SolConstructor},
     transports::TransportError,
 };
 use baton_primitives::{IdentityKey, SequencerId, bls, possession_message};
@@ -112,7 +112,7 @@ pub enum DeployError {
     },
 }
 
-/// Deploys the twelve contracts in one go (all transactions are sent before the first receipt is awaited).
+/// Deploys the thirteen contracts in one go (all transactions are sent before the first receipt is awaited).
 ///
 /// # Errors
 /// If L1 refuses a transaction or one fails.
@@ -134,6 +134,7 @@ pub async fn deploy<P: Provider<Ethereum>>(provider: &P, config: &DeployConfig) 
         recovery: at(9),
         profiles: at(10),
         lens: at(11),
+        commitments: at(12),
     };
     let contracts = creations(config, &addresses);
 
@@ -168,7 +169,7 @@ pub async fn deploy<P: Provider<Ethereum>>(provider: &P, config: &DeployConfig) 
 }
 
 /// Name, creation code, constructor arguments and address of every contract, in the order of the deployer's nonces.
-fn creations(config: &DeployConfig, a: &Addresses) -> [(&'static str, Bytes, Bytes, Address); 12] {
+fn creations(config: &DeployConfig, a: &Addresses) -> [(&'static str, Bytes, Bytes, Address); 13] {
     let token = BatonToken::constructorCall { holder: config.deployer, supply: config.token_supply };
     let parameters = Parameters::constructorCall {
         initial: IParameters::Values::from(&config.parameters),
@@ -188,6 +189,7 @@ fn creations(config: &DeployConfig, a: &Addresses) -> [(&'static str, Bytes, Byt
         stakingContract: a.staking,
         batchInbox: a.inbox,
         slasherContract: a.slasher,
+        commitmentsContract: a.commitments,
     };
     let portal = Portal::constructorCall {
         parameters: a.parameters,
@@ -243,6 +245,7 @@ fn creations(config: &DeployConfig, a: &Addresses) -> [(&'static str, Bytes, Byt
         ("Recovery", Recovery::BYTECODE.clone(), recovery.abi_encode().into(), a.recovery),
         ("Profiles", Profiles::BYTECODE.clone(), profiles.abi_encode().into(), a.profiles),
         ("Lens", Lens::BYTECODE.clone(), lens.abi_encode().into(), a.lens),
+        ("Commitments", Commitments::BYTECODE.clone(), Bytes::new(), a.commitments),
     ]
 }
 
@@ -268,7 +271,30 @@ pub async fn bond<P: Provider<Ethereum>>(
     created.map(|log| SequencerId::new(log.id)).ok_or(DeployError::MissingEvent { step: "bond" })
 }
 
-/// Registers a node's keys for a sequencer of `owner`, with a proof of possession of the vote key.
+/// Announces a registration, by the hash of the call that `register` makes with the same arguments; answers the first L1 block in which the pool
+/// accepts it. Not needed before the chain has started.
+///
+/// # Errors
+/// If L1 refuses.
+pub async fn commit<P: Provider<Ethereum>>(
+    provider: &P,
+    deployment: &Deployment,
+    owner: Address,
+    sequencer: SequencerId,
+    registration: &Registration,
+    salt: B256,
+) -> Result<u64, DeployError> {
+    let call = registering(deployment, owner, sequencer, registration, salt);
+    let commitments = Commitments::new(deployment.addresses.commitments, provider);
+    let sent = commitments.commit(keccak256(call.abi_encode())).from(owner).send().await;
+    let receipt = mined("commit", called("commit", sent)?.get_receipt().await)?;
+    let block = receipt.block_number.ok_or(DeployError::MissingEvent { step: "commit" })?;
+    let age = called("commit", commitments.EARLIEST().call().await)?;
+    Ok(block.saturating_add(age.saturating_to()))
+}
+
+/// Registers a node's keys for a sequencer of `owner`, with a proof of possession of the vote key. Once the chain has started, `commit` comes
+/// before, with the same salt; founders may give any.
 ///
 /// # Errors
 /// If the pool refuses, or L1 does.
@@ -278,7 +304,22 @@ pub async fn register<P: Provider<Ethereum>>(
     owner: Address,
     sequencer: SequencerId,
     registration: &Registration,
-) -> Result<(), DeployError> {
+    salt: B256,
+) -> Result<TransactionReceipt, DeployError> {
+    let pool = SequencerPool::new(deployment.addresses.pool, provider);
+    let call = registering(deployment, owner, sequencer, registration, salt);
+    let sent = pool.call_builder(&call).from(owner).send().await;
+    mined("register", called("register", sent)?.get_receipt().await)
+}
+
+/// The call that registers, to the byte: its hash is what is committed to.
+fn registering(
+    deployment: &Deployment,
+    owner: Address,
+    sequencer: SequencerId,
+    registration: &Registration,
+    salt: B256,
+) -> SequencerPool::registerCall {
     let key = registration.vote_key.public();
     let message = possession_message(deployment.l1_chain_id, deployment.addresses.pool, owner, &key);
     let keys = ISequencerPool::Keys {
@@ -287,11 +328,8 @@ pub async fn register<P: Provider<Ethereum>>(
         blsKey: key.to_eip2537().into(),
         endpoint: registration.endpoint.clone(),
     };
-    let possession = registration.vote_key.prove_possession(&message).to_eip2537();
-    let pool = SequencerPool::new(deployment.addresses.pool, provider);
-    let sent = pool.register(sequencer.get(), keys, possession.into()).from(owner).send().await;
-    mined("register", called("register", sent)?.get_receipt().await)?;
-    Ok(())
+    let possession = registration.vote_key.prove_possession(&message).to_eip2537().into();
+    SequencerPool::registerCall { id: sequencer.get(), keys, possession, _3: salt }
 }
 
 /// Starts the chain with its genesis and the founding set, and pays the genesis supply into the Portal.

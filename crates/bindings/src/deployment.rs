@@ -37,11 +37,13 @@ pub struct Addresses {
     pub profiles: Address,
     /// Reads of many things at once.
     pub lens: Address,
+    /// Where registrations are announced.
+    pub commitments: Address,
 }
 
 impl Addresses {
     /// Every address with its contract's name, in the order in which a reader meets them.
-    pub const fn named(&self) -> [(&'static str, Address); 12] {
+    pub const fn named(&self) -> [(&'static str, Address); 13] {
         [
             ("BatonToken", self.token),
             ("Parameters", self.parameters),
@@ -55,6 +57,7 @@ impl Addresses {
             ("Recovery", self.recovery),
             ("Profiles", self.profiles),
             ("Lens", self.lens),
+            ("Commitments", self.commitments),
         ]
     }
 }

@@ -16,7 +16,7 @@ pub mod predeploys;
 mod revert;
 
 pub use convert::SnapshotError;
-pub use deploy::{DeployConfig, DeployError, Powers, Registration, bond, deploy, register, start};
+pub use deploy::{DeployConfig, DeployError, Powers, Registration, bond, commit, deploy, register, start};
 pub use deployment::{Addresses, Deployment, DeploymentError, Genesis};
 pub use keeper::{Kept, SEAL_DELAY, activate, keep_snapshots};
 pub use parameters::ChainParameters;

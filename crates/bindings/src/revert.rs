@@ -29,6 +29,7 @@ pub fn decode_revert(data: &[u8]) -> Option<String> {
         slasher::Slasher::SlasherErrors,
         recovery::Recovery::RecoveryErrors,
         profiles::Profiles::ProfilesErrors,
+        commitments::Commitments::CommitmentsErrors,
         governance::Governance::GovernanceErrors,
         parameters::Parameters::ParametersErrors,
         token::BatonToken::BatonTokenErrors,

@@ -10,7 +10,7 @@ use foundry_compilers::{
 use serde_json::{Value, json};
 use std::{env, fs, path::PathBuf, str::FromStr};
 
-const CONTRACTS: [&str; 15] = [
+const CONTRACTS: [&str; 16] = [
     "BatonToken",
     "Parameters",
     "Staking",
@@ -23,6 +23,7 @@ const CONTRACTS: [&str; 15] = [
     "Recovery",
     "Profiles",
     "Lens",
+    "Commitments",
     "L1Block",
     "MessagePasser",
     "FeeVault",

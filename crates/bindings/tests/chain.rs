@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use alloy::{
-    primitives::{Address, U256, keccak256},
+    primitives::{Address, B256, U256, keccak256},
     providers::{Provider, ext::AnvilApi},
 };
 use baton_bindings::{
-    ChainParameters, Deployment, Genesis, Kept, Registration, SEAL_DELAY, activate, bond,
+    ChainParameters, Deployment, Genesis, Kept, Registration, SEAL_DELAY, activate, bond, commit,
     contracts::{BatchInbox, BatonToken, Parameters, Portal, RevenueShare, SequencerPool, Staking},
     decode_revert, explain, keep_snapshots, predeploys, register,
 };
@@ -123,7 +123,16 @@ async fn a_newcomer_enters_by_readiness_and_errors_name_their_figures() {
         vote_key: key.clone(),
         endpoint: "[::1]:9".to_owned(),
     };
-    register(provider, &chain.deployment, owner, id, &registration).await.unwrap();
+    let salt = B256::repeat_byte(5);
+    let unannounced =
+        register(provider, &chain.deployment, owner, id, &registration, salt).await.unwrap_err().to_string();
+    assert!(unannounced.contains("Commitments_Unknown"), "{unannounced}");
+    let first = commit(provider, &chain.deployment, owner, id, &registration, salt).await.unwrap();
+    let early = register(provider, &chain.deployment, owner, id, &registration, salt).await.unwrap_err().to_string();
+    assert!(early.contains("Commitments_OutOfTime") && early.contains(&first.to_string()), "{early}");
+    let head = provider.get_block_number().await.unwrap();
+    provider.anvil_mine(Some(first - head), None).await.unwrap();
+    register(provider, &chain.deployment, owner, id, &registration, salt).await.unwrap();
 
     let other = bls::SecretKey::from_seed(&[42; 32]);
     let wrong = activate(provider, &chain.deployment, id, &other, deployer).await.unwrap_err().to_string();

@@ -7,7 +7,7 @@
 use alloy::{
     eips::BlockNumberOrTag,
     network::{EthereumWallet, TransactionBuilder},
-    primitives::{Address, U256},
+    primitives::{Address, B256, U256},
     providers::{DynProvider, Provider, ProviderBuilder},
     rpc::types::TransactionRequest,
     signers::local::PrivateKeySigner,
@@ -185,6 +185,7 @@ pub async fn enter(provider: &DynProvider, deployment: &Deployment, founder: &Fo
         vote_key: founder.keys.vote.clone(),
         endpoint: founder.endpoint.clone(),
     };
-    register(provider, deployment, owner, id, &registration).await?;
+    // Before the start nothing has to be announced.
+    register(provider, deployment, owner, id, &registration, B256::ZERO).await?;
     Ok(id)
 }

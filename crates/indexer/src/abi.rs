@@ -1,6 +1,6 @@
 //! The events of the contracts.
 
 pub(crate) use baton_bindings::contracts::{
-    inbox::BatchInbox, parameters::Parameters, pool::SequencerPool, portal::Portal, profiles::Profiles,
-    recovery::Recovery, revenue::RevenueShare, slasher::Slasher, staking::Staking,
+    commitments::Commitments, inbox::BatchInbox, parameters::Parameters, pool::SequencerPool, portal::Portal,
+    profiles::Profiles, recovery::Recovery, revenue::RevenueShare, slasher::Slasher, staking::Staking,
 };

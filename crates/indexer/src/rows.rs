@@ -71,6 +71,7 @@ tables! {
     BOUNTY_STEPS = bounty_steps by l1_block {
         l1_block Int, log_index Int, step Text, receiver Bytes, sequencer Int, epoch Int, amount Numeric,
     }
+    COMMITMENTS = commitments by l1_block { l1_block Int, log_index Int, account Bytes, commitment Bytes }
     PROFILES = profiles by l1_block {
         l1_block Int, log_index Int, sequencer Int, owner Bytes, name Text, url Text, logo_hash Bytes,
     }

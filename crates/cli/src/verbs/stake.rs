@@ -4,24 +4,22 @@ use super::{
     index::until_asked_to_end,
     l1::{Done, Sender, SenderFlags, amount, mined},
 };
-use crate::{
-    keys::possession,
-    output::{Format, ether},
-};
+use crate::output::{Format, err, ether};
 use alloy::{
     eips::BlockNumberOrTag,
-    primitives::{Address, Bytes, U256},
+    primitives::{Address, B256, Bytes, U256},
     providers::Provider,
     rlp::Encodable,
 };
 use baton_bindings::{
-    contracts::{BatchInbox, BatonToken, ISequencerPool, Portal, RevenueShare, SequencerPool, Staking},
+    Registration, commit,
+    contracts::{BatchInbox, BatonToken, Portal, RevenueShare, SequencerPool, Staking},
     explain,
 };
 use baton_node::OperatorKeys;
 use baton_primitives::{Generation, SequencerId, readiness_message};
 use clap::{Args, Subcommand};
-use eyre::{Result, ensure, eyre};
+use eyre::{Result, WrapErr, ensure, eyre};
 use std::{path::PathBuf, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +31,7 @@ const FIRST_DEPOSIT_GAS: u64 = 40_000;
 pub enum StakeVerb {
     /// Bond self-stake: creates a sequencer, or adds to the one named with --id.
     Stake(Stake),
-    /// Register a node's keys and endpoint for a sequencer of yours.
+    /// Register a node's keys and endpoint for a sequencer of yours: announced first, then made five L1 blocks later.
     Register(Register),
     /// Enter the active set by a proof that the node runs.
     Activate(Activate),
@@ -255,17 +253,37 @@ async fn stake(v: &Stake) -> Result<Done> {
 async fn register(v: &Register) -> Result<Done> {
     let s = v.sender.sender().await?;
     let keys = OperatorKeys::load(&v.keys)?;
-    let proof = possession(&keys, s.deployment.l1_chain_id, s.deployment.addresses.pool, s.account);
-    let registration = ISequencerPool::Keys {
-        identity: keys.identity.public().0,
+    let registration = Registration {
+        identity: keys.identity.public(),
         operator: keys.poster.address(),
-        blsKey: keys.vote.public().to_eip2537().into(),
+        vote_key: keys.vote.clone(),
         endpoint: v.endpoint.clone(),
     };
+    let (id, salt) = (SequencerId::new(v.id), B256::random());
     let pool = SequencerPool::new(s.deployment.addresses.pool, &s.provider);
-    let call = pool.register(v.id, registration, proof.to_eip2537().into());
-    let receipt = mined("register", call.send().await).await?;
+    if pool.snapshotCount().call().await? > 0 {
+        let owner = Staking::new(s.deployment.addresses.staking, &s.provider).ownerOf(v.id).call().await?;
+        ensure!(
+            owner == s.account,
+            "register: SequencerPool_NotOwner: sequencer {} belongs to {owner}, not to {}; use its owner's key",
+            v.id,
+            s.account
+        );
+        let first = commit(&s.provider, &s.deployment, s.account, id, &registration, salt).await?;
+        err(&format!("announced; the keys can be registered after L1 block {first}"));
+        reached(&s.provider, first).await.wrap_err("the keys were announced but not registered; register again")?;
+    }
+    let receipt = baton_bindings::register(&s.provider, &s.deployment, s.account, id, &registration, salt).await?;
     Ok(Done::new(format!("registered keys and {} for sequencer {}; next: baton activate", v.endpoint, v.id), &receipt))
+}
+
+/// Waits until L1 has block `number`: what the next one includes counts from there on.
+async fn reached<P: Provider>(provider: &P, number: u64) -> Result<()> {
+    let mut turns = tokio::time::interval(Duration::from_millis(500));
+    while provider.get_block_number().await? < number {
+        turns.tick().await;
+    }
+    Ok(())
 }
 
 async fn activate(v: &Activate) -> Result<Done> {

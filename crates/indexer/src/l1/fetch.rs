@@ -16,8 +16,8 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use std::{collections::BTreeMap, num::NonZeroUsize, ops::RangeInclusive};
 
 /// The contracts whose events are written.
-const fn emitters(a: &Addresses) -> [alloy::primitives::Address; 9] {
-    [a.staking, a.pool, a.inbox, a.portal, a.revenue, a.slasher, a.profiles, a.parameters, a.recovery]
+const fn emitters(a: &Addresses) -> [alloy::primitives::Address; 10] {
+    [a.staking, a.pool, a.inbox, a.portal, a.revenue, a.slasher, a.profiles, a.parameters, a.recovery, a.commitments]
 }
 
 /// One block; `None` if the endpoint does not have it.

@@ -5,7 +5,9 @@ mod money;
 use super::*;
 use crate::{
     IndexerError,
-    abi::{BatchInbox, Parameters, Portal, Profiles, Recovery, RevenueShare, SequencerPool, Slasher, Staking},
+    abi::{
+        BatchInbox, Commitments, Parameters, Portal, Profiles, Recovery, RevenueShare, SequencerPool, Slasher, Staking,
+    },
     table::{Cell, Rows},
 };
 use alloy::{
@@ -112,6 +114,11 @@ fn decode(
     } else if address == contracts.slasher {
         let Ok(event) = Slasher::SlasherEvents::decode_log(log) else { return unknown("Slasher") };
         Ok(("Slasher", slasher(key, event.data, rows)?))
+    } else if address == contracts.commitments {
+        let Ok(event) = Commitments::CommitmentsEvents::decode_log(log) else { return unknown("Commitments") };
+        let Commitments::CommitmentsEvents::Committed(e) = event.data;
+        rows.push(&COMMITMENTS, [key.block()?, key.index()?, e.account.into(), e.commitment.into()]);
+        Ok(("Commitments", "Committed"))
     } else if address == contracts.profiles {
         let Ok(event) = Profiles::ProfilesEvents::decode_log(log) else { return unknown("Profiles") };
         let Profiles::ProfilesEvents::ProfileSet(e) = event.data;

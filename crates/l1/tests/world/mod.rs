@@ -77,7 +77,7 @@ impl World {
                 .await
                 .unwrap();
             let id = bond(&provider, &deployment, owner, stake, 500).await.unwrap();
-            register(&provider, &deployment, owner, id, &registration(member)).await.unwrap();
+            register(&provider, &deployment, owner, id, &registration(member), B256::ZERO).await.unwrap();
             founders.push(id);
         }
         start(&provider, &deployment, &founders).await.unwrap();

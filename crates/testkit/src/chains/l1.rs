@@ -88,7 +88,7 @@ impl L1 {
                 vote_key: secret.clone(),
                 endpoint: format!("127.0.0.1:{}", 9_000 + u16::from(i)),
             };
-            register(&provider, &deployment, *owner, id, &registration).await?;
+            register(&provider, &deployment, *owner, id, &registration, B256::ZERO).await?;
             members.push(id);
         }
         start(&provider, &deployment, &members).await?;
