@@ -1,13 +1,12 @@
 //! `eth_getProof` against the state root of any block whose state is kept.
 
-use crate::changes::Storages as _;
 use crate::{
     changes::Account,
     engine::{BlockRef, Engine},
     error::{ReadError, StoreError},
     state::{Base, StateView},
     store::Snapshot,
-    trie::{AccountLeaf, Rows, Trie},
+    trie::{AccountLeaf, Trie},
 };
 use alloy::{
     primitives::{Address, B256, KECCAK256_EMPTY, U256, keccak256, map::B256Map},
@@ -39,12 +38,11 @@ impl Engine {
         let hashed = keccak256(address);
         let (account_proof, leaf) = trie.prove(&hashed, snapshot)?;
         let storage = leaf.as_ref().map_or(Trie::Empty, |leaf| leaf.storage.clone());
-        let source = snapshot.storage(&hashed);
         let storage_proof = slots
             .iter()
             .map(|slot| {
                 let key = B256::from(*slot);
-                let (proof, value) = storage.prove(&keccak256(key), &source)?;
+                let (proof, value) = storage.prove(&keccak256(key), snapshot)?;
                 let value = value.unwrap_or_default();
                 Ok(EIP1186StorageProof { key: JsonStorageKey::Hash(key), value, proof })
             })
@@ -87,35 +85,27 @@ fn rebuild(base: &Base, height: u64, expected: B256, limit: Duration) -> Result<
             slots.entry(address).or_default().insert(slot);
         }
     }
-    let mut trie = match base.unwritten.is_empty() {
-        true => base.trie.clone(),
-        false => {
-            let (_, header) = snapshot.header(base.written)?.ok_or(StoreError::Absent { table: "headers" })?;
-            Trie::stored(header.state_root)
-        }
-    };
-    let mut rows = Rows::new();
+    let mut trie = base.written_trie.clone();
     for hashed in &accounts {
         in_time()?;
-        let Some((account, _)) = snapshot.account_at(hashed, height)? else {
-            trie.remove(hashed, snapshot, 0, &mut rows)?;
+        let Some(account) = base.account_at(hashed, height)? else {
+            trie.remove(hashed, snapshot, 0)?;
             continue;
         };
         let mut storage = trie.get(hashed, snapshot)?.map_or(Trie::Empty, |leaf| leaf.storage);
-        let source = snapshot.storage(hashed);
         let changed = slots.get(hashed);
         for slot in changed.into_iter().flatten() {
-            let value = snapshot.slot_at(hashed, slot, height)?;
+            let value = base.slot_at(hashed, slot, height)?;
             if value.is_zero() {
-                storage.remove(slot, &source, 0, &mut rows)?;
+                storage.remove(slot, snapshot, 0)?;
             } else {
-                storage.insert(slot, value, &source, 0, &mut rows)?;
+                storage.insert(slot, value, snapshot, 0)?;
             }
         }
-        storage.seal(changed.map_or(0, BTreeSet::len), &mut rows);
+        storage.seal(changed.map_or(0, BTreeSet::len));
         let Account { nonce, balance, code_hash } = account;
-        trie.insert(hashed, AccountLeaf { nonce, balance, code_hash, storage }, snapshot, 0, &mut rows)?;
+        trie.insert(hashed, AccountLeaf { nonce, balance, code_hash, storage }, snapshot, 0)?;
     }
-    let found = trie.seal(accounts.len(), &mut rows);
+    let found = trie.seal(accounts.len());
     if found == expected { Ok(trie) } else { Err(StoreError::HistoryRoot { height, expected, found }.into()) }
 }

@@ -9,7 +9,8 @@ use crate::{
     metrics,
     process::{Process, Processed},
     state::StateView,
-    trie::Trie,
+    store::Snapshot,
+    trie::{AccountLeaf, Old, Sweep, Trie},
 };
 use alloy::{consensus::proofs::calculate_transaction_root, primitives::B256, rlp::Encodable};
 use alloy_trie::root::ordered_trie_root_encoded;
@@ -94,8 +95,7 @@ impl Engine {
             origin: outcome.origin,
             size: outcome.size,
             changes: Default::default(),
-            rows: Default::default(),
-            trie: Trie::stored(block.header().state_root),
+            trie: Trie::Empty,
             block: Arc::new(block),
         })))
     }
@@ -165,21 +165,38 @@ impl Engine {
         let roots =
             || (calculate_transaction_root(transactions), ordered_trie_root_encoded(&processed.encoded_receipts));
         let (state, (transactions_root, receipts_root)) = rayon::join(state, roots);
-        let (mut trie, state_root, rows) = state?;
+        let (mut trie, state_root) = state?;
+        let snapshot = &*parent.base.snapshot;
+        if let Some(floor) = snapshot.floor() {
+            sweep(&mut trie, snapshot, floor, processed.changes.accounts.len(), height)?;
+        }
         if height.is_multiple_of(PRUNE_EVERY) {
-            self.prune(&mut trie, parent.base.written);
+            self.prune(&mut trie, snapshot, parent.base.written);
         }
         metrics::since("baton_engine_seal_seconds", start);
-        Ok(Sealed { processed, trie, state_root, rows, transactions_root, receipts_root })
+        Ok(Sealed { processed, trie, state_root, transactions_root, receipts_root })
     }
 
-    /// Forgets the trie nodes that recent blocks did not touch. All nodes as old as `height` are in the store.
-    fn prune(&self, trie: &mut Trie<crate::trie::AccountLeaf>, height: u64) {
+    /// Forgets the trie nodes that no block within a window below `height` touched.
+    fn prune(&self, trie: &mut Trie<AccountLeaf>, snapshot: &Snapshot, height: u64) {
         let window = self.shared.node_window.load(Ordering::Relaxed);
-        let kept = trie.prune(height.saturating_sub(window));
+        let kept = trie.prune(Old { before: height.saturating_sub(window), end: snapshot.log.end });
         let next = next_window(window, kept, self.shared.config.cached_nodes, height);
         self.shared.node_window.store(next, Ordering::Relaxed);
     }
+}
+
+/// Has a part of the nodes whose records are in segments below `floor` written anew with the block at `height`, which changes
+/// `changed` accounts: twice as many as those, so that a busy chain's log shrinks faster than it grows.
+fn sweep(
+    trie: &mut Trie<AccountLeaf>,
+    source: &Snapshot,
+    floor: u32,
+    changed: usize,
+    height: u64,
+) -> Result<(), StoreError> {
+    let slice = u8::try_from(height % 16).unwrap_or(0);
+    trie.sweep(&mut Sweep { source, floor, stamp: height, budget: 1_024 + 2 * changed, slice: Some(slice) })
 }
 
 /// The window of heights after a prune that kept `kept` nodes of `limit`: as wide as memory allows.
@@ -196,8 +213,7 @@ fn next_window(window: u64, kept: usize, limit: usize, height: u64) -> u64 {
 /// A block's effects with their roots.
 pub(crate) struct Sealed {
     processed: Processed,
-    trie: Trie<crate::trie::AccountLeaf>,
-    rows: crate::changes::TrieRows,
+    trie: Trie<AccountLeaf>,
     pub(crate) state_root: B256,
     pub(crate) transactions_root: B256,
     pub(crate) receipts_root: B256,
@@ -221,7 +237,6 @@ impl Sealed {
             origin: call.origin,
             size,
             changes: self.processed.changes,
-            rows: self.rows,
             trie: self.trie,
         }
     }

@@ -2,23 +2,23 @@
 
 use super::{
     Store,
+    log::segment_of,
     logs::write_logs,
     snapshot::decode_changed,
     tables::{
-        ACCOUNT_HISTORY, ACCOUNT_NODES, ACCOUNTS, BLOCKS, CHANGED, CODES, HEADERS, HEIGHTS, LAYOUT, META, OUTCOMES,
-        PIECE, RECEIPTS, STORAGE, STORAGE_HISTORY, STORAGE_NODES, TRANSACTIONS, encode_account, encode_value,
-        history_key, node_key, slot_key,
+        ACCOUNT_HISTORY, BLOCKS, CHANGED, CODES, HEADERS, HEIGHTS, LAYOUT, META, OUTCOMES, PIECE, RECEIPTS,
+        STORAGE_HISTORY, TRANSACTIONS, encode_account, encode_value, history_key, slot_key,
     },
 };
-use crate::{error::StoreError, executed::ExecutedBlock};
+use crate::{error::StoreError, executed::ExecutedBlock, trie::Place};
 use alloy::{primitives::B256, rlp::Encodable};
-use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
-use redb::{ReadableTable, Table, WriteTransaction};
+use alloy_trie::EMPTY_ROOT_HASH;
+use redb::{Table, WriteTransaction};
 use std::collections::BTreeMap;
 
 type Bytes<'a> = Table<'a, &'static [u8], &'static [u8]>;
 type Pieces<'a> = Table<'a, (u64, u32), &'static [u8]>;
-type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 impl Store {
     /// Writes the genesis into an empty database.
@@ -34,9 +34,7 @@ impl Store {
             transaction.open_table(ACCOUNT_HISTORY)?;
             transaction.open_table(CHANGED)?;
         }
-        write(&transaction, &[genesis], None, 0)?;
-        transaction.commit()?;
-        Ok(())
+        self.write(transaction, &[genesis], None, 0)
     }
 
     /// Writes final blocks, ascending and contiguous, that follow the stored head.
@@ -44,9 +42,29 @@ impl Store {
         let transaction = self.begin()?;
         let head = blocks.last().map_or(0, |block| block.height());
         let keep_from = self.history_blocks.map_or(0, |blocks| head.saturating_sub(blocks)).max(oldest);
-        write(&transaction, blocks, Some(oldest), keep_from)?;
-        transaction.commit()?;
-        Ok(())
+        self.write(transaction, blocks, Some(oldest), keep_from)
+    }
+
+    /// The state trie goes to the log, which is synced before the commit that makes it count.
+    fn write(
+        &self,
+        transaction: WriteTransaction,
+        blocks: &[&ExecutedBlock],
+        oldest: Option<u64>,
+        keep_from: u64,
+    ) -> Result<(), StoreError> {
+        let Some(top) = blocks.last() else { return Ok(()) };
+        let mut log = self.log.lock();
+        log.guarded(|log| {
+            let place = top.trie.write(log)?;
+            let end = log.sync()?;
+            write(&transaction, blocks, oldest, keep_from)?;
+            write_trie(&transaction, end, place)?;
+            transaction.commit()?;
+            let oldest = place.map_or_else(|| segment_of(end), Place::oldest);
+            self.sweeping.lock().committed(end, oldest);
+            log.forget(oldest)
+        })
     }
 
     fn begin(&self) -> Result<WriteTransaction, StoreError> {
@@ -74,6 +92,13 @@ fn write(
     let head = blocks.last().map_or(0, |block| block.height());
     meta.insert("head", head.to_be_bytes().as_slice())?;
     meta.insert("history", keep_from.to_be_bytes().as_slice())?;
+    Ok(())
+}
+
+fn write_trie(transaction: &WriteTransaction, end: u64, place: Option<Place>) -> Result<(), StoreError> {
+    let mut row = end.to_be_bytes().to_vec();
+    row.extend(place.iter().flat_map(Place::encode));
+    transaction.open_table(META)?.insert("trie", row.as_slice())?;
     Ok(())
 }
 
@@ -117,79 +142,45 @@ fn write_blocks(transaction: &WriteTransaction, blocks: &[&ExecutedBlock]) -> Re
     Ok(())
 }
 
-/// Flat state, trie nodes and history. Rows of several blocks are merged first, so each is written once, in key order.
+/// Codes and history. Rows of several blocks are gathered first, so they are written in key order.
 fn write_state(transaction: &WriteTransaction, blocks: &[&ExecutedBlock], history: bool) -> Result<(), StoreError> {
-    let (mut accounts, mut slots, mut account_nodes, mut storage_nodes) = <(Rows, Rows, Rows, Rows)>::default();
     let (mut account_history, mut storage_history) = <(Rows, Rows)>::default();
     let mut codes = transaction.open_table(CODES)?;
     let mut changed = transaction.open_table(CHANGED)?;
-    let stored = transaction.open_table(ACCOUNTS)?;
     for executed in blocks {
         let height = executed.height();
         for (hash, code) in &executed.changes.codes {
             codes.insert(hash.as_slice(), code.original_byte_slice())?;
         }
+        if !history {
+            continue;
+        }
         let mut account_keys: Vec<B256> = Vec::new();
         let mut slot_keys: Vec<[u8; 64]> = Vec::new();
         for change in executed.changes.accounts.values() {
-            let key = change.hashed;
-            if history {
-                let before = match (change.before, accounts.get(key.as_slice())) {
-                    (None, _) => Vec::new(),
-                    (Some(_), Some(row)) => row.clone().unwrap_or_default(),
-                    (Some(_), None) => stored.get(key.as_slice())?.map(|row| row.value().to_vec()).unwrap_or_default(),
-                };
-                account_history.insert(history_key(key.as_slice(), height), Some(before));
-                account_keys.push(key);
-            }
-            let row = change.after.map(|account| {
-                let root = executed.rows.roots.get(&key).copied().unwrap_or(EMPTY_ROOT_HASH);
-                encode_account(&account, root)
-            });
-            accounts.insert(key.to_vec(), row);
+            let before = change.before.map(|account| encode_account(&account, EMPTY_ROOT_HASH)).unwrap_or_default();
+            account_history.insert(history_key(change.hashed.as_slice(), height), before);
+            account_keys.push(change.hashed);
             for slot in change.slots.values() {
-                let key = slot_key(&key, &slot.hashed);
-                if history {
-                    storage_history.insert(history_key(&key, height), Some(encode_value(slot.before)));
-                    slot_keys.push(key);
-                }
-                slots.insert(key.to_vec(), (!slot.after.is_zero()).then(|| encode_value(slot.after)));
+                let key = slot_key(&change.hashed, &slot.hashed);
+                storage_history.insert(history_key(&key, height), encode_value(slot.before));
+                slot_keys.push(key);
             }
         }
-        if history {
-            account_keys.sort_unstable();
-            slot_keys.sort_unstable();
-            let mut row = u32::try_from(account_keys.len()).unwrap_or(u32::MAX).to_be_bytes().to_vec();
-            account_keys.iter().for_each(|key| row.extend_from_slice(key.as_slice()));
-            slot_keys.iter().for_each(|key| row.extend_from_slice(key));
-            put_pieces(&mut changed, height, &row)?;
-        }
-        merge(&mut account_nodes, &executed.rows.accounts, |path| path.to_vec());
-        for (address, rows) in &executed.rows.storage {
-            merge(&mut storage_nodes, rows, |path| node_key(address, path));
-        }
+        account_keys.sort_unstable();
+        slot_keys.sort_unstable();
+        let mut row = u32::try_from(account_keys.len()).unwrap_or(u32::MAX).to_be_bytes().to_vec();
+        account_keys.iter().for_each(|key| row.extend_from_slice(key.as_slice()));
+        slot_keys.iter().for_each(|key| row.extend_from_slice(key));
+        put_pieces(&mut changed, height, &row)?;
     }
-    drop(stored);
-    put(&mut transaction.open_table(ACCOUNTS)?, accounts)?;
-    put(&mut transaction.open_table(STORAGE)?, slots)?;
-    put(&mut transaction.open_table(ACCOUNT_NODES)?, account_nodes)?;
-    put(&mut transaction.open_table(STORAGE_NODES)?, storage_nodes)?;
     put(&mut transaction.open_table(ACCOUNT_HISTORY)?, account_history)?;
     put(&mut transaction.open_table(STORAGE_HISTORY)?, storage_history)
 }
 
-fn merge(into: &mut Rows, rows: &[(Nibbles, Option<Vec<u8>>)], key: impl Fn(&Nibbles) -> Vec<u8>) {
-    for (path, row) in rows {
-        into.insert(key(path), row.clone());
-    }
-}
-
 fn put(table: &mut Bytes<'_>, rows: Rows) -> Result<(), StoreError> {
     for (key, row) in rows {
-        match row {
-            Some(row) => table.insert(key.as_slice(), row.as_slice())?,
-            None => table.remove(key.as_slice())?,
-        };
+        table.insert(key.as_slice(), row.as_slice())?;
     }
     Ok(())
 }
