@@ -323,7 +323,6 @@ impl Engine {
         };
         if let Some((height, index)) = base.snapshot.transaction(hash)? {
             let block = base.snapshot.hash(height)?.ok_or(StoreError::Absent { table: "headers" })?;
-            let index = usize::try_from(index).unwrap_or(usize::MAX);
             return Ok(Some(TransactionLocation { block, height, index, is_final: true }));
         }
         Ok(layers.iter().chain(&base.unwritten).find_map(|layer| {

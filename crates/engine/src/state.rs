@@ -5,7 +5,7 @@ use crate::{
     changes::{Account, hash_slot},
     error::StoreError,
     executed::ExecutedBlock,
-    store::{Outcome, Snapshot},
+    store::{Before, Key, Outcome, Snapshot},
     trie::{AccountLeaf, Trie},
 };
 use alloy::primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
@@ -119,16 +119,18 @@ impl Base {
 
     /// The account with this hashed address as it was after block `height`, which is written and whose history is kept.
     pub(crate) fn account_at(&self, hashed: &B256, height: u64) -> Result<Option<Account>, StoreError> {
-        match self.snapshot.account_before(hashed, height)? {
-            Some(before) => Ok(before),
+        match self.snapshot.before(&Key::Account(*hashed), height)? {
+            Some(Before::Account(before)) => Ok(before),
+            Some(Before::Slot(_)) => Err(StoreError::Row { table: "changes" }),
             None => Ok(self.written_trie.get(hashed, &*self.snapshot)?.map(|leaf| leaf.account())),
         }
     }
 
     /// The slot of these hashes as it was after block `height`, which is written and whose history is kept.
     pub(crate) fn slot_at(&self, address: &B256, slot: &B256, height: u64) -> Result<U256, StoreError> {
-        match self.snapshot.slot_before(address, slot, height)? {
-            Some(before) => Ok(before),
+        match self.snapshot.before(&Key::Slot(*address, *slot), height)? {
+            Some(Before::Slot(before)) => Ok(before),
+            Some(Before::Account(_)) => Err(StoreError::Row { table: "changes" }),
             None => self.slot_in(&self.written_trie, address, slot),
         }
     }

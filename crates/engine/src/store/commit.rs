@@ -2,23 +2,19 @@
 
 use super::{
     Store,
+    history::{CHANGES, prune_history, write_history},
     log::segment_of,
     logs::write_logs,
-    snapshot::decode_changed,
+    runs::{Index, RUN_LIST, RUNS, entry},
     tables::{
-        ACCOUNT_HISTORY, BLOCKS, CHANGED, CODES, HEADERS, HEIGHTS, LAYOUT, META, OUTCOMES, PIECE, RECEIPTS,
-        STORAGE_HISTORY, TRANSACTIONS, encode_account, encode_value, history_key, slot_key,
+        BLOCKS, CODES, HEADERS, HEIGHTS, LAYOUT, META, OUTCOMES, PIECE, RECEIPTS,
     },
 };
 use crate::{error::StoreError, executed::ExecutedBlock, trie::Place};
-use alloy::{primitives::B256, rlp::Encodable};
-use alloy_trie::EMPTY_ROOT_HASH;
+use alloy::rlp::Encodable;
 use redb::{Table, WriteTransaction};
-use std::collections::BTreeMap;
 
-type Bytes<'a> = Table<'a, &'static [u8], &'static [u8]>;
 type Pieces<'a> = Table<'a, (u64, u32), &'static [u8]>;
-type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 impl Store {
     /// Writes the genesis into an empty database.
@@ -29,10 +25,9 @@ impl Store {
             meta.insert("layout", LAYOUT.to_be_bytes().as_slice())?;
             meta.insert("genesis", genesis.block.hash().as_slice())?;
             // Tables that the genesis does not write to must exist for readers all the same.
-            transaction.open_table(TRANSACTIONS)?;
-            transaction.open_table(STORAGE_HISTORY)?;
-            transaction.open_table(ACCOUNT_HISTORY)?;
-            transaction.open_table(CHANGED)?;
+            for table in [CHANGES, RUNS, RUN_LIST, CODES] {
+                transaction.open_table(table)?;
+            }
         }
         self.write(transaction, &[genesis], None, 0)
     }
@@ -84,9 +79,10 @@ fn write(
 ) -> Result<(), StoreError> {
     write_blocks(transaction, blocks)?;
     write_logs(transaction, blocks)?;
-    write_state(transaction, blocks, oldest.is_some())?;
+    write_codes(transaction, blocks)?;
     if let Some(oldest) = oldest {
-        prune(transaction, oldest, keep_from)?;
+        write_history(transaction, blocks)?;
+        prune_history(transaction, oldest.saturating_add(1)..=keep_from)?;
     }
     let mut meta = transaction.open_table(META)?;
     let head = blocks.last().map_or(0, |block| block.height());
@@ -108,8 +104,7 @@ fn write_blocks(transaction: &WriteTransaction, blocks: &[&ExecutedBlock]) -> Re
     let mut receipts = transaction.open_table(RECEIPTS)?;
     let mut outcomes = transaction.open_table(OUTCOMES)?;
     let mut heights = transaction.open_table(HEIGHTS)?;
-    let mut transactions = transaction.open_table(TRANSACTIONS)?;
-    let mut index = BTreeMap::new();
+    let mut index = Vec::new();
     for executed in blocks {
         let (height, block) = (executed.height(), &executed.block);
         let mut row = block.hash().to_vec();
@@ -129,58 +124,19 @@ fn write_blocks(transaction: &WriteTransaction, blocks: &[&ExecutedBlock]) -> Re
 
         outcomes.insert(height, executed.outcome().encode().as_slice())?;
         heights.insert(block.hash().as_slice(), height.to_be_bytes().as_slice())?;
-        for (position, transaction) in (0u32..).zip(block.transactions()) {
-            let mut row = [0; 12];
-            row[..8].copy_from_slice(&height.to_be_bytes());
-            row[8..].copy_from_slice(&position.to_be_bytes());
-            index.insert(transaction.tx_hash(), row);
+        for (position, transaction) in (0..).zip(block.transactions()) {
+            let hash = transaction.tx_hash();
+            let digest = hash.first_chunk().copied().unwrap_or_default();
+            index.push(entry(digest, height << 24 | position));
         }
     }
-    for (hash, row) in index {
-        transactions.insert(hash.as_slice(), row.as_slice())?;
-    }
-    Ok(())
+    Index::Transactions.add(transaction, index, blocks.last().map_or(0, |block| block.height()))
 }
 
-/// Codes and history. Rows of several blocks are gathered first, so they are written in key order.
-fn write_state(transaction: &WriteTransaction, blocks: &[&ExecutedBlock], history: bool) -> Result<(), StoreError> {
-    let (mut account_history, mut storage_history) = <(Rows, Rows)>::default();
-    let mut codes = transaction.open_table(CODES)?;
-    let mut changed = transaction.open_table(CHANGED)?;
-    for executed in blocks {
-        let height = executed.height();
-        for (hash, code) in &executed.changes.codes {
-            codes.insert(hash.as_slice(), code.original_byte_slice())?;
-        }
-        if !history {
-            continue;
-        }
-        let mut account_keys: Vec<B256> = Vec::new();
-        let mut slot_keys: Vec<[u8; 64]> = Vec::new();
-        for change in executed.changes.accounts.values() {
-            let before = change.before.map(|account| encode_account(&account, EMPTY_ROOT_HASH)).unwrap_or_default();
-            account_history.insert(history_key(change.hashed.as_slice(), height), before);
-            account_keys.push(change.hashed);
-            for slot in change.slots.values() {
-                let key = slot_key(&change.hashed, &slot.hashed);
-                storage_history.insert(history_key(&key, height), encode_value(slot.before));
-                slot_keys.push(key);
-            }
-        }
-        account_keys.sort_unstable();
-        slot_keys.sort_unstable();
-        let mut row = u32::try_from(account_keys.len()).unwrap_or(u32::MAX).to_be_bytes().to_vec();
-        account_keys.iter().for_each(|key| row.extend_from_slice(key.as_slice()));
-        slot_keys.iter().for_each(|key| row.extend_from_slice(key));
-        put_pieces(&mut changed, height, &row)?;
-    }
-    put(&mut transaction.open_table(ACCOUNT_HISTORY)?, account_history)?;
-    put(&mut transaction.open_table(STORAGE_HISTORY)?, storage_history)
-}
-
-fn put(table: &mut Bytes<'_>, rows: Rows) -> Result<(), StoreError> {
-    for (key, row) in rows {
-        table.insert(key.as_slice(), row.as_slice())?;
+fn write_codes(transaction: &WriteTransaction, blocks: &[&ExecutedBlock]) -> Result<(), StoreError> {
+    let mut table = transaction.open_table(CODES)?;
+    for (hash, code) in blocks.iter().flat_map(|block| &block.changes.codes) {
+        table.insert(hash.as_slice(), code.original_byte_slice())?;
     }
     Ok(())
 }
@@ -188,34 +144,6 @@ fn put(table: &mut Bytes<'_>, rows: Rows) -> Result<(), StoreError> {
 fn put_pieces(table: &mut Pieces<'_>, height: u64, row: &[u8]) -> Result<(), StoreError> {
     for (index, piece) in (0..).zip(row.chunks(PIECE)) {
         table.insert((height, index), piece)?;
-    }
-    Ok(())
-}
-
-/// Removes a row and gives it; `None` if it is not there.
-fn take_pieces(table: &mut Pieces<'_>, height: u64) -> Result<Option<Vec<u8>>, StoreError> {
-    let mut row = None;
-    for index in 0.. {
-        let Some(piece) = table.remove((height, index))? else { break };
-        row.get_or_insert_with(Vec::new).extend_from_slice(piece.value());
-    }
-    Ok(row)
-}
-
-/// Drops the history that only states below `keep_from` need: what blocks `oldest + 1 ..= keep_from` changed.
-fn prune(transaction: &WriteTransaction, oldest: u64, keep_from: u64) -> Result<(), StoreError> {
-    let mut changed = transaction.open_table(CHANGED)?;
-    let mut accounts = transaction.open_table(ACCOUNT_HISTORY)?;
-    let mut slots = transaction.open_table(STORAGE_HISTORY)?;
-    for height in oldest.saturating_add(1)..=keep_from {
-        let Some(row) = take_pieces(&mut changed, height)? else { continue };
-        let (account_keys, slot_keys) = decode_changed(&row)?;
-        for key in account_keys {
-            accounts.remove(history_key(key.as_slice(), height).as_slice())?;
-        }
-        for (address, slot) in slot_keys {
-            slots.remove(history_key(&slot_key(&address, &slot), height).as_slice())?;
-        }
     }
     Ok(())
 }

@@ -4,11 +4,14 @@
 //! database is either wholly before or wholly after it, whatever byte the process dies at.
 
 mod commit;
+mod history;
 mod log;
 mod logs;
+mod runs;
 mod snapshot;
 mod tables;
 
+pub(crate) use history::{Before, Key};
 pub use logs::LogHeights;
 pub(crate) use snapshot::Snapshot;
 pub use tables::Outcome;

@@ -1,20 +1,20 @@
 //! A consistent, immutable view of the store: every table as of one commit. Readers never block the writer.
 
 use super::{
+    history::CHANGES,
     log::LogView,
+    runs::{Digest, Index, RUN_LIST, RUNS, Run},
     tables::{
-    ACCOUNT_HISTORY, BLOCKS, Bytes2Bytes, CHANGED, CODES, HEADERS, HEIGHTS, Height2Bytes, Height2Pieces, LOGS, LogKey,
-    META, OUTCOMES, Outcome, RECEIPTS, Reader, STORAGE_HISTORY, TRANSACTIONS, decode_account, decode_value,
-    history_key, slot_key,
+        BLOCKS, Bytes2Bytes, CODES, HEADERS, HEIGHTS, Height2Bytes, Height2Pieces, LOGS, LogKey, META, OUTCOMES,
+        Outcome, RECEIPTS, Reader,
     },
 };
 use crate::{
-    changes::Account,
     error::StoreError,
     trie::{AccountLeaf, Place, Source, Trie},
 };
 use alloy::{
-    primitives::{Address, B256, U256},
+    primitives::{Address, B256},
     rlp::Decodable,
 };
 use alloy_trie::EMPTY_ROOT_HASH;
@@ -34,12 +34,12 @@ pub(crate) struct Snapshot {
     receipts: Pieces,
     outcomes: Heights,
     heights: Bytes,
-    transactions: Bytes,
     pub(super) logs: ReadOnlyTable<&'static LogKey, u32>,
     codes: Bytes,
-    account_history: Bytes,
-    storage_history: Bytes,
-    changed: Pieces,
+    pub(super) changes: Bytes,
+    pub(super) runs: Bytes,
+    transaction_runs: Vec<Run>,
+    pub(super) history_runs: Vec<Run>,
     /// The records of the state trie.
     pub(crate) log: LogView,
     trie: Option<Place>,
@@ -52,9 +52,6 @@ impl std::fmt::Debug for Snapshot {
     }
 }
 
-/// The keys that a block changed: accounts, then slots.
-pub(crate) type ChangedKeys = (Vec<B256>, Vec<(B256, B256)>);
-
 impl Snapshot {
     pub(crate) fn new(database: &Database, log: LogView, floor: Option<u32>) -> Result<Self, StoreError> {
         let transaction = database.begin_read()?;
@@ -63,6 +60,7 @@ impl Snapshot {
         let pieces = |table: Height2Pieces| transaction.open_table(table);
         let meta = transaction.open_table(META)?;
         let (_, trie) = trie_row(&meta)?;
+        let list = bytes(RUN_LIST)?;
         Ok(Self {
             meta,
             headers: heights(HEADERS)?,
@@ -70,12 +68,12 @@ impl Snapshot {
             receipts: pieces(RECEIPTS)?,
             outcomes: heights(OUTCOMES)?,
             heights: bytes(HEIGHTS)?,
-            transactions: bytes(TRANSACTIONS)?,
             logs: transaction.open_table(LOGS)?,
             codes: bytes(CODES)?,
-            account_history: bytes(ACCOUNT_HISTORY)?,
-            storage_history: bytes(STORAGE_HISTORY)?,
-            changed: pieces(CHANGED)?,
+            changes: bytes(CHANGES)?,
+            runs: bytes(RUNS)?,
+            transaction_runs: Index::Transactions.runs(&list)?,
+            history_runs: Index::History.runs(&list)?,
             log,
             trie,
             floor,
@@ -128,10 +126,18 @@ impl Snapshot {
         self.outcomes.get(height)?.map(|row| Outcome::decode(row.value())).transpose()
     }
 
-    pub(crate) fn transaction(&self, hash: &B256) -> Result<Option<(u64, u32)>, StoreError> {
-        let Some(row) = self.transactions.get(hash.as_slice())? else { return Ok(None) };
-        let mut reader = Reader { rest: row.value(), table: "transactions" };
-        Ok(Some((u64::from_be_bytes(reader.take()?), u32::from_be_bytes(reader.take()?))))
+    /// Height and position of a transaction.
+    pub(crate) fn transaction(&self, hash: &B256) -> Result<Option<(u64, usize)>, StoreError> {
+        let mut digest = Digest::default();
+        digest.copy_from_slice(&hash[..16]);
+        // Clients ask for what is new.
+        for run in self.transaction_runs.iter().rev() {
+            if let Some(found) = Index::Transactions.find(&self.runs, *run, digest, 0)? {
+                let index = usize::try_from(found & 0xff_ffff).unwrap_or(usize::MAX);
+                return Ok(Some((found >> 24, index)));
+            }
+        }
+        Ok(None)
     }
 
     pub(crate) fn code(&self, hash: &B256) -> Result<Option<Vec<u8>>, StoreError> {
@@ -152,29 +158,9 @@ impl Snapshot {
         self.floor
     }
 
-    /// The account before the first block above `height` that changed it, if one did.
-    pub(crate) fn account_before(&self, hashed: &B256, height: u64) -> Result<Option<Option<Account>>, StoreError> {
-        match first_after(&self.account_history, hashed.as_slice(), height)? {
-            Some(row) if row.is_empty() => Ok(Some(None)),
-            Some(row) => Ok(Some(Some(decode_account(&mut row.as_slice())?.0))),
-            None => Ok(None),
-        }
-    }
-
-    /// The slot before the first block above `height` that changed it, if one did.
-    pub(crate) fn slot_before(&self, address: &B256, slot: &B256, height: u64) -> Result<Option<U256>, StoreError> {
-        let row = first_after(&self.storage_history, &slot_key(address, slot), height)?;
-        row.map(|row| decode_value(&row)).transpose()
-    }
-
-    /// The keys that the block at `height` changed, while its history is kept.
-    pub(crate) fn changed(&self, height: u64) -> Result<Option<ChangedKeys>, StoreError> {
-        joined(&self.changed, height)?.map(|row| decode_changed(&row)).transpose()
-    }
-
     /// Rows of all tables of the history.
     pub(crate) fn history_rows(&self) -> Result<u64, StoreError> {
-        Ok(self.account_history.len()? + self.storage_history.len()? + self.changed.len()?)
+        Ok(self.changes.len()? + self.history_runs.iter().map(Run::rows).sum::<u64>())
     }
 }
 
@@ -189,23 +175,6 @@ fn joined(table: &Pieces, height: u64) -> Result<Option<Vec<u8>>, StoreError> {
         row.get_or_insert_with(Vec::new).extend_from_slice(piece?.1.value());
     }
     Ok(row)
-}
-
-fn first_after(table: &Bytes, key: &[u8], height: u64) -> Result<Option<Vec<u8>>, StoreError> {
-    let (low, high) = (history_key(key, height.saturating_add(1)), history_key(key, u64::MAX));
-    let mut range = table.range::<&[u8]>(low.as_slice()..=high.as_slice())?;
-    range.next().map(|row| Ok(row?.1.value().to_vec())).transpose()
-}
-
-pub(super) fn decode_changed(row: &[u8]) -> Result<ChangedKeys, StoreError> {
-    let mut reader = Reader { rest: row, table: "changed" };
-    let accounts = u32::from_be_bytes(reader.take()?);
-    let accounts = (0..accounts).map(|_| reader.take::<32>().map(B256::from)).collect::<Result<_, _>>()?;
-    let mut slots = Vec::with_capacity(reader.rest.len() / 64);
-    while !reader.rest.is_empty() {
-        slots.push((B256::from(reader.take::<32>()?), B256::from(reader.take::<32>()?)));
-    }
-    Ok((accounts, slots))
 }
 
 impl Source for Snapshot {

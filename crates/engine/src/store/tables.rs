@@ -35,19 +35,10 @@ pub(crate) const RECEIPTS: Height2Pieces = TableDefinition::new("receipts");
 pub(crate) const OUTCOMES: Height2Bytes = TableDefinition::new("outcomes");
 /// block hash -> height u64.
 pub(crate) const HEIGHTS: Bytes2Bytes = TableDefinition::new("heights");
-/// transaction hash -> height u64, index u32.
-pub(crate) const TRANSACTIONS: Bytes2Bytes = TableDefinition::new("transactions");
 /// digest, height -> places of logs, see [`super::logs`].
 pub(crate) const LOGS: TableDefinition<'static, &'static LogKey, u32> = TableDefinition::new("logs");
 /// code hash -> code.
 pub(crate) const CODES: Bytes2Bytes = TableDefinition::new("codes");
-/// keccak(address), height u64 -> the account before that block, empty if it did not exist.
-pub(crate) const ACCOUNT_HISTORY: Bytes2Bytes = TableDefinition::new("account_history");
-/// keccak(address), keccak(slot), height u64 -> the value before that block, trimmed.
-pub(crate) const STORAGE_HISTORY: Bytes2Bytes = TableDefinition::new("storage_history");
-/// height, piece -> the changed keys: 32-byte keys of accounts, count-prefixed, then 64-byte keys of slots.
-pub(crate) const CHANGED: Height2Pieces = TableDefinition::new("changed");
-
 /// What batch cutting and block production need to know of a block besides the block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
@@ -173,19 +164,6 @@ pub(crate) fn decode_value(row: &[u8]) -> Result<U256, StoreError> {
 fn trim(bytes: &[u8]) -> Vec<u8> {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     bytes[zeros..].to_vec()
-}
-
-/// The key of a slot.
-pub(crate) fn slot_key(address: &B256, slot: &B256) -> [u8; 64] {
-    let mut key = [0; 64];
-    key[..32].copy_from_slice(address.as_slice());
-    key[32..].copy_from_slice(slot.as_slice());
-    key
-}
-
-/// The key of a history entry.
-pub(crate) fn history_key(key: &[u8], height: u64) -> Vec<u8> {
-    [key, &height.to_be_bytes()].concat()
 }
 
 #[cfg(test)]
