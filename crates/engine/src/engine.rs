@@ -429,7 +429,7 @@ impl Engine {
         Ok(supply)
     }
 
-    /// How many rows the history takes, for checks.
+    /// How much the history of the state holds (rows of changes, entries of their index), for checks.
     ///
     /// # Errors
     /// If the store fails.

@@ -47,16 +47,9 @@ pub(super) struct Run {
     /// Ascends with the heights of what is in it.
     number: u64,
     level: u8,
-    entries: u64,
+    pub(super) entries: u64,
     /// Height of the last block in it.
     pub(super) last: u64,
-}
-
-impl Run {
-    /// How many rows it takes.
-    pub(super) const fn rows(&self) -> u64 {
-        self.entries.div_ceil(ROW as u64)
-    }
 }
 
 /// An entry.
@@ -257,7 +250,7 @@ mod tests {
         let transaction = database.begin_read().unwrap();
         let runs = Index::History.runs(&transaction.open_table(RUN_LIST).unwrap()).unwrap();
         let table = transaction.open_table(RUNS).unwrap();
-        let rows: u64 = runs.iter().map(Run::rows).sum();
+        let rows: u64 = runs.iter().map(|run| run.entries.div_ceil(ROW as u64)).sum();
         assert_eq!(redb::ReadableTableMetadata::len(&table).unwrap(), rows);
         assert!(runs[0].last > 40 && runs[0].last <= 56, "{runs:?}");
     }
