@@ -30,7 +30,7 @@ pub struct Expectation {
 }
 
 /// Every how many heights the trie in memory is pruned.
-const PRUNE_EVERY: u64 = 64;
+const PRUNE_EVERY: u64 = 16;
 
 impl Engine {
     /// Executes a block on its parent and checks every field of its header. A block executed before, or built here, is not
@@ -95,6 +95,7 @@ impl Engine {
             origin: outcome.origin,
             size: outcome.size,
             changes: Default::default(),
+            // It is below the final head, so nothing is executed on it.
             trie: Trie::Empty,
             block: Arc::new(block),
         })))
@@ -179,10 +180,17 @@ impl Engine {
 
     /// Forgets the trie nodes that no block within a window below `height` touched.
     fn prune(&self, trie: &mut Trie<AccountLeaf>, snapshot: &Snapshot, height: u64) {
-        let window = self.shared.node_window.load(Ordering::Relaxed);
-        let kept = trie.prune(Old { before: height.saturating_sub(window), end: snapshot.log.end });
-        let next = next_window(window, kept, self.shared.config.cached_nodes, height);
-        self.shared.node_window.store(next, Ordering::Relaxed);
+        let mut window = self.shared.node_window.load(Ordering::Relaxed);
+        loop {
+            let kept = trie.prune(Old { before: height.saturating_sub(window), end: snapshot.log.end });
+            let next = next_window(window, kept, self.shared.config.cached_nodes, height);
+            let too_many = next < window;
+            window = next;
+            if !too_many {
+                break;
+            }
+        }
+        self.shared.node_window.store(window, Ordering::Relaxed);
     }
 }
 

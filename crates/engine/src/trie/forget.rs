@@ -114,7 +114,8 @@ pub(crate) struct Sweep<'a, S> {
     pub(crate) floor: u32,
     /// Height of the block whose trie it is.
     pub(crate) stamp: u64,
-    /// How many nodes it may still load.
+    /// How many nodes it may still load. One that is deeper than that below the first old one is never reached, so it must be
+    /// more than the 128 nibbles of an account and a slot.
     pub(crate) budget: usize,
     /// The nibble; `None` looks everywhere.
     pub(crate) slice: Option<u8>,

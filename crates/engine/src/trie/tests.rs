@@ -93,7 +93,7 @@ fn content(trie: &Trie<U256>, disk: &Disk) -> BTreeMap<B256, U256> {
 fn sweep(trie: &mut Trie<U256>, disk: &mut Disk, floor: u32, stamp: u64) -> Option<Place> {
     loop {
         for slice in 0..16 {
-            trie.sweep(&mut Sweep { source: &*disk, floor, stamp, budget: 3, slice: Some(slice) }).unwrap();
+            trie.sweep(&mut Sweep { source: &*disk, floor, stamp, budget: 66, slice: Some(slice) }).unwrap();
         }
         let place = trie.write(disk).unwrap();
         if place.is_none_or(|place| place.oldest() >= floor) {
