@@ -239,6 +239,18 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_found_wherever_in_the_rows_it_is() {
+        let database = database();
+        add(&database, (1..=1_000).map(|height| (7, height)), 1_000);
+        let transaction = database.begin_read().unwrap();
+        let run = Index::History.runs(&transaction.open_table(RUN_LIST).unwrap()).unwrap()[0];
+        let table = transaction.open_table(RUNS).unwrap();
+        let find = |from| Index::History.find(&table, run, digest(7), from).unwrap();
+        assert!((1..=1_000).all(|height| find(height) == Some(height)));
+        assert_eq!((find(0), find(1_001)), (Some(1), None));
+    }
+
+    #[test]
     fn runs_that_are_pruned_leave_no_rows() {
         let database = database();
         for height in 1..=50u64 {
