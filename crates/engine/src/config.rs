@@ -43,7 +43,7 @@ impl Config {
             path,
             genesis,
             database_cache_bytes: 64 * 1024 * 1024,
-            trie_segment_bytes: 64 * 1024 * 1024,
+            trie_segment_bytes: 16 * 1024 * 1024,
             cached_accounts: 200_000,
             cached_slots: 400_000,
             cached_codes: 1_000,

@@ -6,9 +6,7 @@ use super::{
     log::segment_of,
     logs::write_logs,
     runs::{Index, RUN_LIST, RUNS, entry},
-    tables::{
-        BLOCKS, CODES, HEADERS, HEIGHTS, LAYOUT, META, OUTCOMES, PIECE, RECEIPTS,
-    },
+    tables::{BLOCKS, CODES, HEADERS, HEIGHTS, LAYOUT, META, OUTCOMES, PIECE, RECEIPTS},
 };
 use crate::{error::StoreError, executed::ExecutedBlock, trie::Place};
 use alloy::rlp::Encodable;
@@ -54,11 +52,13 @@ impl Store {
             let place = top.trie.write(log)?;
             let end = log.sync()?;
             write(&transaction, blocks, oldest, keep_from)?;
-            write_trie(&transaction, end, place)?;
+            let needed = place.map_or_else(|| segment_of(end), Place::oldest);
+            let mut sweeping = self.sweeping.lock();
+            let after = sweeping.after(end, needed);
+            write_trie(&transaction, end, after.left, place)?;
             transaction.commit()?;
-            let oldest = place.map_or_else(|| segment_of(end), Place::oldest);
-            self.sweeping.lock().committed(end, oldest);
-            log.forget(oldest)
+            *sweeping = after;
+            log.forget(needed)
         })
     }
 
@@ -91,8 +91,8 @@ fn write(
     Ok(())
 }
 
-fn write_trie(transaction: &WriteTransaction, end: u64, place: Option<Place>) -> Result<(), StoreError> {
-    let mut row = end.to_be_bytes().to_vec();
+fn write_trie(transaction: &WriteTransaction, end: u64, left: u32, place: Option<Place>) -> Result<(), StoreError> {
+    let mut row = [end.to_be_bytes().as_slice(), &left.to_be_bytes()].concat();
     row.extend(place.iter().flat_map(Place::encode));
     transaction.open_table(META)?.insert("trie", row.as_slice())?;
     Ok(())

@@ -212,29 +212,88 @@ fn number_of(path: &Path) -> Option<u32> {
     path.file_name()?.to_str()?.strip_prefix("trie-")?.strip_suffix(".log")?.parse().ok()
 }
 
-/// When the log's old segments are freed: once it is half as long again as after the last time. What the state needs, and what was
-/// appended meanwhile, is what is left then; so the log's length stays in proportion to the state.
+/// When the log's old segments are freed: once it is longer than after the last time by half, or by eight times that if it is
+/// short ([`MANY`] segments are too few to make blocks wait for). What the state needs, and what was appended meanwhile, is what is
+/// left then; so the log's length stays in proportion to the state.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sweeping {
     /// The first segment that is not to be freed, while others are.
     pub(crate) floor: Option<u32>,
     /// Segments after the last time.
-    left: u32,
+    pub(crate) left: u32,
 }
 
 /// Segments that are never worth the work.
-const FEW: u32 = 8;
+const FEW: u32 = 4;
+const MANY: u32 = 32;
 
 impl Sweeping {
-    /// Notes a commit after which the log ends at `end`, and the trie needs nothing below segment `oldest`.
-    pub(crate) fn committed(&mut self, end: u64, oldest: u32) {
+    /// After a commit with which the log ends at `end`, and the trie needs nothing below segment `oldest`.
+    pub(crate) fn after(mut self, end: u64, oldest: u32) -> Self {
         let last = segment_of(end);
         let length = last.saturating_sub(oldest);
         if self.floor.is_some_and(|floor| oldest >= floor) {
             (self.floor, self.left) = (None, length);
         }
-        if self.floor.is_none() && length > FEW.max(self.left + self.left / 2) {
+        let more = (self.left / 2).max(MANY.min(8 * self.left.min(MANY)));
+        if self.floor.is_none() && length > FEW.max(self.left + more) {
             self.floor = Some(last);
         }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(segment: u32) -> u64 {
+        u64::from(segment) * SEGMENT
+    }
+
+    #[test]
+    fn a_log_is_swept_when_it_has_grown_and_until_nothing_old_is_needed() {
+        let start = Sweeping::default();
+        assert_eq!(start.after(at(4), 0).floor, None);
+        let sweeping = start.after(at(5), 0);
+        assert_eq!((sweeping.floor, sweeping.left), (Some(5), 0));
+        let still = sweeping.after(at(7), 4);
+        assert_eq!((still.floor, still.left), (Some(5), 0), "segment 4 is still needed");
+        let done = still.after(at(7), 5);
+        assert_eq!((done.floor, done.left), (None, 2));
+        assert_eq!(done.after(at(23), 5).floor, None);
+        assert_eq!(done.after(at(24), 5).floor, Some(24));
+        let long = Sweeping { floor: None, left: 100 };
+        assert_eq!((long.after(at(150), 0).floor, long.after(at(151), 0).floor), (None, Some(151)));
+    }
+
+    #[test]
+    fn a_log_that_failed_writes_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = Log::open(dir.path(), 100, 0, 0).unwrap();
+        let (at, _) = log.guarded(|log| log.put(&[1, 2, 3])).unwrap();
+        assert!(matches!(log.guarded(|_| Err::<(), _>(StoreError::Record { at: 0 })), Err(StoreError::Record { .. })));
+        assert!(matches!(log.guarded(|log| log.sync()), Err(StoreError::LogFailed)));
+        assert!(matches!(log.view().record(at), Err(StoreError::Record { .. })), "it was not synced");
+    }
+
+    #[test]
+    fn every_record_is_read_back_from_whichever_segment_it_is_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = Log::open(dir.path(), 2_000, 0, 0).unwrap();
+        let records: Vec<Vec<u8>> = (0..200u8).map(|number| vec![number; usize::from(number) * 9]).collect();
+        let places: Vec<(u64, u32)> = records.iter().map(|record| log.put(record).unwrap()).collect();
+        let end = log.sync().unwrap();
+        let read = |view: &LogView| places.iter().map(|(at, _)| view.record(*at).unwrap()).collect::<Vec<_>>();
+        assert_eq!(read(&log.view()), records);
+        assert!(places.iter().all(|(at, segment)| segment_of(*at) == *segment));
+        let before = log.view();
+        log.forget(50).unwrap();
+        assert_eq!(read(&before), records, "who had it keeps it");
+        let forgotten = places.iter().filter(|(at, _)| log.view().record(*at).is_err());
+        assert_eq!(forgotten.count(), places.iter().filter(|(_, segment)| *segment < 50).count());
+        let again = Log::open(dir.path(), 2_000, 50, end).unwrap();
+        assert_eq!(again.view().record(places[199].0).unwrap(), records[199]);
+        assert!(again.view().record(end).is_err());
     }
 }

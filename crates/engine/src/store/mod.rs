@@ -26,8 +26,8 @@ use alloy::primitives::B256;
 use log::{Log, Sweeping};
 use parking_lot::Mutex;
 use redb::{Database, DatabaseError, ReadableDatabase, backends::InMemoryBackend};
-use std::path::Path;
 use snapshot::trie_row;
+use std::path::Path;
 use tables::{LAYOUT, META};
 
 /// The database.
@@ -64,8 +64,16 @@ impl Store {
                 store.create(genesis)?;
             }
             Some((LAYOUT, found)) if found == expected => {
-                let (end, place) = trie_row(&store.database.begin_read().map_err(StoreError::from)?.open_table(META).map_err(StoreError::from)?)?;
+                let (end, left, place) = trie_row(
+                    &store
+                        .database
+                        .begin_read()
+                        .map_err(StoreError::from)?
+                        .open_table(META)
+                        .map_err(StoreError::from)?,
+                )?;
                 *store.log.lock() = Log::open(path, segment_bytes, place.map_or(0, Place::oldest), end)?;
+                store.sweeping.lock().left = left;
             }
             Some((LAYOUT, found)) => return Err(OpenError::OtherChain { path: name(), found, expected }),
             Some((found, _)) => return Err(OpenError::Layout { path: name(), found, expected: LAYOUT }),

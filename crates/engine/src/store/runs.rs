@@ -72,10 +72,7 @@ impl Index {
     }
 
     /// The runs, oldest first.
-    pub(super) fn runs(
-        self,
-        list: &impl ReadableTable<&'static [u8], &'static [u8]>,
-    ) -> Result<Vec<Run>, StoreError> {
+    pub(super) fn runs(self, list: &impl ReadableTable<&'static [u8], &'static [u8]>) -> Result<Vec<Run>, StoreError> {
         let (low, high) = (self.run_key(0), self.run_key(u64::MAX));
         let rows = list.range::<&[u8]>(low.as_slice()..=high.as_slice())?;
         rows.map(|row| {

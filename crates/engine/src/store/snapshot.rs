@@ -59,7 +59,7 @@ impl Snapshot {
         let heights = |table: Height2Bytes| transaction.open_table(table);
         let pieces = |table: Height2Pieces| transaction.open_table(table);
         let meta = transaction.open_table(META)?;
-        let (_, trie) = trie_row(&meta)?;
+        let (_, _, trie) = trie_row(&meta)?;
         let list = bytes(RUN_LIST)?;
         Ok(Self {
             meta,
@@ -183,14 +183,14 @@ impl Source for Snapshot {
     }
 }
 
-/// The end of the log, and the place of the trie's root.
+/// The end of the log, its segments after it was last swept, and the place of the trie's root.
 pub(super) fn trie_row(
     meta: &impl ReadableTable<&'static str, &'static [u8]>,
-) -> Result<(u64, Option<Place>), StoreError> {
+) -> Result<(u64, u32, Option<Place>), StoreError> {
     let row = meta.get("trie")?.ok_or(StoreError::Absent { table: "meta" })?;
     let mut reader = Reader { rest: row.value(), table: "meta" };
-    let end = u64::from_be_bytes(reader.take()?);
+    let (end, left) = (u64::from_be_bytes(reader.take()?), u32::from_be_bytes(reader.take()?));
     let place = if reader.rest.is_empty() { None } else { Some(Place::decode(reader.take()?)) };
     reader.end()?;
-    Ok((end, place))
+    Ok((end, left, place))
 }

@@ -23,7 +23,7 @@ pub(crate) const LAYOUT: u64 = 4;
 pub(crate) const PIECE: usize = 4_064;
 
 /// `layout` -> u64, `genesis` -> hash, `head` -> height u64, `history` -> oldest height with state u64, `trie` -> end of the
-/// state log u64 and, unless the trie is empty, the place of its root.
+/// state log u64, its segments after it was last swept u32 and, unless the trie is empty, the place of its root.
 pub(crate) const META: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("meta");
 /// height -> hash, header RLP.
 pub(crate) const HEADERS: Height2Bytes = TableDefinition::new("headers");

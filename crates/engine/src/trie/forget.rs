@@ -67,9 +67,8 @@ impl<V: Value> Trie<V> {
 /// Forgets what is old below a sealed node that stays. Returns its replacement, if anything changed, and how many nodes stay,
 /// this one included. What does not change stays shared with the tries of other blocks.
 fn prune<V: Value>(node: &Arc<Node<V>>, old: Old) -> (Option<Arc<Node<V>>>, usize) {
-    let replaced = |kind| {
-        Some(Arc::new(Node { rlp: node.rlp.clone(), stamp: node.stamp, place: node.place.clone(), kind }))
-    };
+    let replaced =
+        |kind| Some(Arc::new(Node { rlp: node.rlp.clone(), stamp: node.stamp, place: node.place.clone(), kind }));
     match &node.kind {
         Kind::Leaf { path, value } => {
             let (value, kept) = value.prune(old);

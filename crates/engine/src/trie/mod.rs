@@ -147,13 +147,7 @@ impl<V: Value> Trie<V> {
     }
 
     /// Sets the value of `key`. `stamp` is the height of the block that does it.
-    pub(crate) fn insert(
-        &mut self,
-        key: &B256,
-        value: V,
-        source: &impl Source,
-        stamp: u64,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn insert(&mut self, key: &B256, value: V, source: &impl Source, stamp: u64) -> Result<(), StoreError> {
         self.update(key, source, stamp, |_| Ok(value))
     }
 
@@ -292,12 +286,7 @@ impl<V: Value> Trie<V> {
     }
 }
 
-fn load_root<V: Value>(
-    hash: B256,
-    place: Place,
-    source: &impl Source,
-    stamp: u64,
-) -> Result<Arc<Node<V>>, StoreError> {
+fn load_root<V: Value>(hash: B256, place: Place, source: &impl Source, stamp: u64) -> Result<Arc<Node<V>>, StoreError> {
     let record = source.record(place.at())?;
     let node = Node::from_record(&record, stamp).ok_or(StoreError::NodeMalformed { path: Vec::new() })?;
     let encoded = node.encode();

@@ -184,12 +184,7 @@ impl<V: Value> Child<V> {
     }
 
     /// The node, from memory or the log. `path` is the node's.
-    pub(super) fn resolve(
-        &self,
-        path: &Nibbles,
-        source: &impl Source,
-        stamp: u64,
-    ) -> Result<Arc<Node<V>>, StoreError> {
+    pub(super) fn resolve(&self, path: &Nibbles, source: &impl Source, stamp: u64) -> Result<Arc<Node<V>>, StoreError> {
         match self {
             Self::Loaded(node) => Ok(node.clone()),
             Self::Stored { rlp, place } => Ok(Arc::new(Node::read(rlp, *place, path, source, stamp)?)),
@@ -233,7 +228,8 @@ impl<V: Value> Node<V> {
         stamp: u64,
     ) -> Result<Self, StoreError> {
         let record = source.record(place.at())?;
-        let node = Self::from_record(&record, stamp).ok_or_else(|| StoreError::NodeMalformed { path: path.to_vec() })?;
+        let node =
+            Self::from_record(&record, stamp).ok_or_else(|| StoreError::NodeMalformed { path: path.to_vec() })?;
         if RlpNode::from_rlp(&node.encode()) != *rlp {
             return Err(StoreError::NodeHash { path: path.to_vec() });
         }
