@@ -2,14 +2,13 @@
 
 use crate::{
     error::StoreError,
-    trie::{AccountLeaf, Rows, Source, Trie},
+    trie::{AccountLeaf, Source, Trie},
 };
 use alloy::primitives::{
     Address, B256, KECCAK256_EMPTY, U256, keccak256,
     map::{AddressMap, B256Map, HashMap},
 };
 use alloy_trie::EMPTY_ROOT_HASH;
-use rayon::prelude::*;
 use revm::{bytecode::Bytecode, state::AccountInfo};
 
 /// An account as the state keeps it.
@@ -72,23 +71,6 @@ pub(crate) struct Changes {
     pub(crate) codes: B256Map<Bytecode>,
 }
 
-/// What a block changes in the tables of the tries.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TrieRows {
-    /// Rows of the account trie.
-    pub(crate) accounts: Rows,
-    /// Rows of storage tries by hashed address.
-    pub(crate) storage: Vec<(B256, Rows)>,
-    /// Storage roots of the changed accounts that exist, by hashed address.
-    pub(crate) roots: B256Map<B256>,
-}
-
-/// Where the nodes of an account's storage trie come from.
-pub(crate) trait Storages: Source<AccountLeaf> + Sync {
-    /// The source of one account's storage trie.
-    fn storage<'a>(&'a self, hashed_address: &B256) -> impl Source<U256> + 'a;
-}
-
 impl Changes {
     /// The change of a whole state: `accounts` on top of nothing.
     pub(crate) fn genesis<'a>(
@@ -110,64 +92,50 @@ impl Changes {
         changes
     }
 
-    /// Applies the changes to `parent` and returns the sealed trie, its root and the rows to write.
+    /// Applies the changes to `parent` and returns the sealed trie and its root.
     pub(crate) fn apply(
         &self,
         parent: &Trie<AccountLeaf>,
-        source: &impl Storages,
+        source: &impl Source,
         height: u64,
-    ) -> Result<(Trie<AccountLeaf>, B256, TrieRows), StoreError> {
-        let mut changes: Vec<&AccountChange> = self.accounts.values().collect();
-        changes.sort_unstable_by_key(|change| change.hashed);
-        let apply = |change: &&AccountChange| -> Result<(Option<AccountLeaf>, Rows), StoreError> {
-            let mut rows = Rows::new();
-            let Some(after) = change.after else {
-                // EIP-6780 and EIP-684 leave no way to remove an account that had storage before the block.
-                return match parent.get(&change.hashed, source)? {
-                    Some(leaf) if leaf.storage.root() != Some(EMPTY_ROOT_HASH) => {
-                        Err(StoreError::RemovedWithStorage(change.hashed))
-                    }
-                    Some(_) | None => Ok((None, rows)),
-                };
-            };
-            let mut storage = match (change.before, change.slots.is_empty()) {
-                (None, true) => Trie::Empty,
-                _ => parent.get(&change.hashed, source)?.map_or(Trie::Empty, |leaf| leaf.storage),
-            };
-            let source = source.storage(&change.hashed);
-            for slot in change.slots.values() {
-                if slot.after.is_zero() {
-                    storage.remove(&slot.hashed, &source, height, &mut rows)?;
-                } else {
-                    storage.insert(&slot.hashed, slot.after, &source, height, &mut rows)?;
-                }
-            }
-            storage.seal(change.slots.len(), &mut rows);
-            let Account { nonce, balance, code_hash } = after;
-            Ok((Some(AccountLeaf { nonce, balance, code_hash, storage }), rows))
-        };
-        let slots: usize = changes.iter().map(|change| change.slots.len()).sum();
-        let leaves: Vec<(Option<AccountLeaf>, Rows)> = if changes.len() + slots >= 256 {
-            changes.par_iter().map(apply).collect::<Result<_, _>>()?
-        } else {
-            changes.iter().map(apply).collect::<Result<_, _>>()?
-        };
-        let mut trie = parent.clone();
-        let mut rows = TrieRows::default();
-        for (change, (leaf, storage)) in changes.iter().zip(leaves) {
-            match leaf {
-                Some(leaf) => {
-                    rows.roots.insert(change.hashed, leaf.storage.root().unwrap_or(EMPTY_ROOT_HASH));
-                    trie.insert(&change.hashed, leaf, source, height, &mut rows.accounts)?;
-                }
-                None => trie.remove(&change.hashed, source, height, &mut rows.accounts)?,
-            }
-            if !storage.is_empty() {
-                rows.storage.push((change.hashed, storage));
+    ) -> Result<(Trie<AccountLeaf>, B256), StoreError> {
+        let mut kept: Vec<(B256, (&AccountChange, Account))> = Vec::with_capacity(self.accounts.len());
+        let mut removed = Vec::new();
+        for change in self.accounts.values() {
+            match change.after {
+                Some(after) => kept.push((change.hashed, (change, after))),
+                None => removed.push(change.hashed),
             }
         }
-        let root = trie.seal(changes.len(), &mut rows.accounts);
-        Ok((trie, root, rows))
+        kept.sort_unstable_by_key(|(hashed, _)| *hashed);
+        let mut trie = parent.clone();
+        trie.update_all(&kept, source, height, |(change, after), before| {
+            // An account that was not there before the block starts without storage, whatever it had.
+            let before = before.filter(|_| change.before.is_some() || !change.slots.is_empty());
+            let mut storage = before.map_or(Trie::Empty, |leaf| leaf.storage.clone());
+            for slot in change.slots.values() {
+                if slot.after.is_zero() {
+                    storage.remove(&slot.hashed, source, height)?;
+                } else {
+                    storage.insert(&slot.hashed, slot.after, source, height)?;
+                }
+            }
+            storage.seal(change.slots.len());
+            let Account { nonce, balance, code_hash } = *after;
+            Ok(AccountLeaf { nonce, balance, code_hash, storage })
+        })?;
+        for hashed in removed {
+            // EIP-6780 and EIP-684 leave no way to remove an account that had storage before the block.
+            match trie.get(&hashed, source)? {
+                Some(leaf) if leaf.storage.root() != Some(EMPTY_ROOT_HASH) => {
+                    return Err(StoreError::RemovedWithStorage(hashed));
+                }
+                Some(_) => trie.remove(&hashed, source, height)?,
+                None => {}
+            }
+        }
+        let root = trie.seal(self.accounts.len());
+        Ok((trie, root))
     }
 }
 

@@ -12,6 +12,8 @@ pub struct Config {
     pub genesis: Genesis,
     /// Page cache of the database, bytes.
     pub database_cache_bytes: usize,
+    /// Bytes of a file of the log in which the state trie is, at most 64 MiB.
+    pub trie_segment_bytes: u64,
     /// Accounts cached in memory.
     pub cached_accounts: usize,
     /// Storage slots cached in memory.
@@ -41,6 +43,7 @@ impl Config {
             path,
             genesis,
             database_cache_bytes: 64 * 1024 * 1024,
+            trie_segment_bytes: 16 * 1024 * 1024,
             cached_accounts: 200_000,
             cached_slots: 400_000,
             cached_codes: 1_000,

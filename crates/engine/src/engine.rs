@@ -92,7 +92,8 @@ impl Engine {
         metrics::describe();
         let genesis = execute_genesis(&config.genesis)?;
         let genesis_hash = genesis.hash();
-        let store = Store::open(&config.path, config.database_cache_bytes, config.history_blocks, &genesis)?;
+        let (cache, segment) = (config.database_cache_bytes, config.trie_segment_bytes);
+        let store = Store::open(&config.path, cache, segment, config.history_blocks, &genesis)?;
         let base = Base::written(store.snapshot()?, None)?;
         let entries = |count: usize| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
         let caches = Caches {
@@ -322,7 +323,6 @@ impl Engine {
         };
         if let Some((height, index)) = base.snapshot.transaction(hash)? {
             let block = base.snapshot.hash(height)?.ok_or(StoreError::Absent { table: "headers" })?;
-            let index = usize::try_from(index).unwrap_or(usize::MAX);
             return Ok(Some(TransactionLocation { block, height, index, is_final: true }));
         }
         Ok(layers.iter().chain(&base.unwritten).find_map(|layer| {
@@ -420,11 +420,16 @@ impl Engine {
     /// # Errors
     /// If the store fails.
     pub fn supply(&self) -> Result<U256, StoreError> {
-        let accounts = self.all_written()?.snapshot.all_accounts()?;
-        Ok(accounts.iter().map(|(_, account, _)| account.balance).sum())
+        let base = self.base();
+        let mut supply = U256::ZERO;
+        base.trie.each(&*base.snapshot, &mut |_, account| {
+            supply += account.balance;
+            Ok(())
+        })?;
+        Ok(supply)
     }
 
-    /// How many rows the history takes, for checks.
+    /// How much the history of the state holds (rows of changes, entries of their index), for checks.
     ///
     /// # Errors
     /// If the store fails.

@@ -9,6 +9,18 @@ pub enum StoreError {
     /// The database refused.
     #[error("the state database failed: {0}")]
     Database(#[from] Box<redb::Error>),
+    /// The state log cannot be read or written.
+    #[error("the state log failed: {0}")]
+    Log(#[from] std::io::Error),
+    /// The state log could not be written before: only a restart brings it back to what is committed.
+    #[error("the state log failed before, nothing more is written")]
+    LogFailed,
+    /// The state log is shorter than what refers to it.
+    #[error("the state log lacks the record at position {at}")]
+    Record {
+        /// The position.
+        at: u64,
+    },
     /// A trie node is referred to but absent.
     #[error("the state trie lacks the node at path {path:x?}")]
     NodeMissing {

@@ -1,7 +1,7 @@
 //! A block together with what its execution gave.
 
 use crate::{
-    changes::{Changes, TrieRows},
+    changes::Changes,
     store::Outcome,
     trie::{AccountLeaf, Trie},
 };
@@ -31,7 +31,6 @@ pub struct ExecutedBlock {
     /// Bytes of the block's RLP.
     pub size: u64,
     pub(crate) changes: Changes,
-    pub(crate) rows: TrieRows,
     pub(crate) trie: Trie<AccountLeaf>,
     /// Made when it is first asked for.
     pub(crate) positions: OnceLock<B256Map<usize>>,

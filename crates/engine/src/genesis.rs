@@ -1,13 +1,12 @@
 //! The first block.
 
 use crate::{
-    changes::{Account, Changes, TrieRows},
+    changes::{Account, Changes},
     error::GenesisError,
     executed::ExecutedBlock,
     fee::GENESIS_BASE_FEE,
     header::prevrandao,
-    store::Nothing,
-    trie::{AccountLeaf, Trie},
+    trie::{AccountLeaf, Nowhere, Trie},
 };
 use alloy::{
     consensus::{EMPTY_OMMER_ROOT_HASH, constants::EMPTY_WITHDRAWALS},
@@ -56,10 +55,10 @@ pub fn genesis_block(genesis: &Genesis) -> Result<(RecoveredBlock, B256), Genesi
     Ok((executed.block.as_ref().clone(), root))
 }
 
-/// The state that consists of these accounts: as changes of nothing, as a trie, its root and its rows.
+/// The state that consists of these accounts: as changes of nothing, as a trie, and its root.
 pub(crate) fn state_of<'a>(
     accounts: impl Iterator<Item = (&'a Address, &'a GenesisAccount)>,
-) -> (Changes, Trie<AccountLeaf>, B256, TrieRows) {
+) -> (Changes, Trie<AccountLeaf>, B256) {
     let changes = Changes::genesis(accounts.map(|(address, account)| {
         let code = (!account.code.is_empty()).then(|| Bytecode::new_raw(account.code.clone()));
         let code_hash = if account.code.is_empty() { KECCAK256_EMPTY } else { keccak256(&account.code) };
@@ -67,10 +66,10 @@ pub(crate) fn state_of<'a>(
         let storage = account.storage.iter().map(|(slot, value)| (*slot, *value)).collect();
         (address, Account { nonce, balance, code_hash }, code, storage)
     }));
-    let (trie, root, rows) = changes
-        .apply(&Trie::Empty, &Nothing, 0)
+    let (trie, root) = changes
+        .apply(&Trie::Empty, &Nowhere, 0)
         .unwrap_or_else(|error| unreachable!("a trie that starts empty needs no store: {error}"));
-    (changes, trie, root, rows)
+    (changes, trie, root)
 }
 
 pub(crate) fn execute_genesis(genesis: &Genesis) -> Result<ExecutedBlock, GenesisError> {
@@ -88,7 +87,7 @@ pub(crate) fn execute_genesis(genesis: &Genesis) -> Result<ExecutedBlock, Genesi
         }
     }
     let accounts = alloc.iter().filter(|(_, account)| **account != GenesisAccount::default());
-    let (changes, trie, state_root, rows) = state_of(accounts);
+    let (changes, trie, state_root) = state_of(accounts);
 
     let withdrawals_root = alloc
         .get(&predeploys::MESSAGE_PASSER)
@@ -131,7 +130,6 @@ pub(crate) fn execute_genesis(genesis: &Genesis) -> Result<ExecutedBlock, Genesi
         origin: genesis.origin,
         size,
         changes,
-        rows,
         trie,
     })
 }

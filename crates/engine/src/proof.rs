@@ -1,22 +1,21 @@
 //! `eth_getProof` against the state root of any block whose state is kept.
 
-use crate::changes::Storages as _;
 use crate::{
     changes::Account,
     engine::{BlockRef, Engine},
     error::{ReadError, StoreError},
     state::{Base, StateView},
-    store::Snapshot,
-    trie::{AccountLeaf, Rows, Trie},
+    store::{Before, Key, Snapshot},
+    trie::{AccountLeaf, Trie},
 };
 use alloy::{
-    primitives::{Address, B256, KECCAK256_EMPTY, U256, keccak256, map::B256Map},
+    primitives::{Address, B256, KECCAK256_EMPTY, U256, keccak256},
     rpc::types::{EIP1186AccountProofResponse, EIP1186StorageProof},
     serde::JsonStorageKey,
 };
 use alloy_trie::EMPTY_ROOT_HASH;
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
@@ -39,12 +38,11 @@ impl Engine {
         let hashed = keccak256(address);
         let (account_proof, leaf) = trie.prove(&hashed, snapshot)?;
         let storage = leaf.as_ref().map_or(Trie::Empty, |leaf| leaf.storage.clone());
-        let source = snapshot.storage(&hashed);
         let storage_proof = slots
             .iter()
             .map(|slot| {
                 let key = B256::from(*slot);
-                let (proof, value) = storage.prove(&keccak256(key), &source)?;
+                let (proof, value) = storage.prove(&keccak256(key), snapshot)?;
                 let value = value.unwrap_or_default();
                 Ok(EIP1186StorageProof { key: JsonStorageKey::Hash(key), value, proof })
             })
@@ -77,45 +75,44 @@ fn rebuild(base: &Base, height: u64, expected: B256, limit: Duration) -> Result<
         false => Err(ReadError::Timeout { height, millis: limit.as_millis() }),
     };
     let snapshot: &Snapshot = &base.snapshot;
-    let mut accounts = BTreeSet::new();
-    let mut slots: B256Map<BTreeSet<B256>> = B256Map::default();
-    for changed in height + 1..=base.written {
+    // What was before the oldest change is what was at the height.
+    let mut undone = BTreeMap::new();
+    for changed in (height + 1..=base.written).rev() {
         in_time()?;
-        let (account_keys, slot_keys) = snapshot.changed(changed)?.ok_or(StoreError::Absent { table: "changed" })?;
-        accounts.extend(account_keys);
-        for (address, slot) in slot_keys {
-            slots.entry(address).or_default().insert(slot);
+        snapshot.changed(changed, |key, before| {
+            undone.insert(key, before);
+        })?;
+    }
+    let mut accounts: BTreeMap<B256, (Option<Account>, Vec<(B256, U256)>)> = BTreeMap::new();
+    for (key, before) in undone {
+        match (key, before) {
+            (Key::Account(address), Before::Account(before)) => accounts.entry(address).or_default().0 = before,
+            (Key::Slot(address, slot), Before::Slot(before)) => {
+                accounts.entry(address).or_default().1.push((slot, before));
+            }
+            _ => return Err(StoreError::Row { table: "changes" }.into()),
         }
     }
-    let mut trie = match base.unwritten.is_empty() {
-        true => base.trie.clone(),
-        false => {
-            let (_, header) = snapshot.header(base.written)?.ok_or(StoreError::Absent { table: "headers" })?;
-            Trie::stored(header.state_root)
-        }
-    };
-    let mut rows = Rows::new();
-    for hashed in &accounts {
+    let mut trie = base.written_trie.clone();
+    for (hashed, (account, slots)) in &accounts {
         in_time()?;
-        let Some((account, _)) = snapshot.account_at(hashed, height)? else {
-            trie.remove(hashed, snapshot, 0, &mut rows)?;
+        let Some(Account { nonce, balance, code_hash }) = *account else {
+            trie.remove(hashed, snapshot, 0)?;
             continue;
         };
-        let mut storage = trie.get(hashed, snapshot)?.map_or(Trie::Empty, |leaf| leaf.storage);
-        let source = snapshot.storage(hashed);
-        let changed = slots.get(hashed);
-        for slot in changed.into_iter().flatten() {
-            let value = snapshot.slot_at(hashed, slot, height)?;
-            if value.is_zero() {
-                storage.remove(slot, &source, 0, &mut rows)?;
-            } else {
-                storage.insert(slot, value, &source, 0, &mut rows)?;
+        trie.update(hashed, snapshot, 0, |now| {
+            let mut storage = now.map_or(Trie::Empty, |leaf| leaf.storage.clone());
+            for (slot, value) in slots {
+                if value.is_zero() {
+                    storage.remove(slot, snapshot, 0)?;
+                } else {
+                    storage.insert(slot, *value, snapshot, 0)?;
+                }
             }
-        }
-        storage.seal(changed.map_or(0, BTreeSet::len), &mut rows);
-        let Account { nonce, balance, code_hash } = account;
-        trie.insert(hashed, AccountLeaf { nonce, balance, code_hash, storage }, snapshot, 0, &mut rows)?;
+            storage.seal(slots.len());
+            Ok(AccountLeaf { nonce, balance, code_hash, storage })
+        })?;
     }
-    let found = trie.seal(accounts.len(), &mut rows);
+    let found = trie.seal(accounts.len());
     if found == expected { Ok(trie) } else { Err(StoreError::HistoryRoot { height, expected, found }.into()) }
 }

@@ -5,7 +5,7 @@ use crate::{
     changes::{Account, hash_slot},
     error::StoreError,
     executed::ExecutedBlock,
-    store::{Outcome, Snapshot},
+    store::{Before, Key, Outcome, Snapshot},
     trie::{AccountLeaf, Trie},
 };
 use alloy::primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
@@ -36,6 +36,8 @@ pub(crate) struct Base {
     /// Oldest height whose state can be read.
     pub(crate) oldest: u64,
     pub(crate) trie: Trie<AccountLeaf>,
+    /// The trie after the block at `written`.
+    pub(crate) written_trie: Trie<AccountLeaf>,
 }
 
 impl Base {
@@ -49,12 +51,12 @@ impl Base {
             None => {
                 let (hash, header) = snapshot.header(height)?.ok_or(absent("headers"))?;
                 let outcome = snapshot.outcome(height)?.ok_or(absent("outcomes"))?;
-                let trie = Trie::stored(header.state_root);
+                let trie = snapshot.trie(header.state_root)?;
                 (hash, header, outcome, trie)
             }
         };
-        let (snapshot, unwritten) = (Arc::new(snapshot), Vec::new());
-        Ok(Self { snapshot, written: height, unwritten, height, hash, header, outcome, oldest, trie })
+        let (snapshot, unwritten, written_trie) = (Arc::new(snapshot), Vec::new(), trie.clone());
+        Ok(Self { snapshot, written: height, unwritten, height, hash, header, outcome, oldest, trie, written_trie })
     }
 
     /// The head after `top`, the first of `unwritten`, which follow the snapshot of this one, newest first.
@@ -68,6 +70,7 @@ impl Base {
             outcome: top.outcome(),
             oldest: self.oldest,
             trie: top.trie.clone(),
+            written_trie: self.written_trie.clone(),
             unwritten,
         }
     }
@@ -102,17 +105,33 @@ impl Base {
     }
 
     fn account(&self, address: Address) -> Result<Option<Account>, StoreError> {
-        match self.unwritten.iter().find_map(|block| block.changes.accounts.get(&address)) {
-            Some(change) => Ok(change.after),
-            None => Ok(self.snapshot.account(&keccak256(address))?.map(|(account, _)| account)),
-        }
+        Ok(self.trie.get(&keccak256(address), &*self.snapshot)?.map(|leaf| leaf.account()))
     }
 
     fn slot(&self, address: Address, slot: U256) -> Result<U256, StoreError> {
-        let changed = |block: &Arc<ExecutedBlock>| block.changes.accounts.get(&address)?.slots.get(&slot).copied();
-        match self.unwritten.iter().find_map(changed) {
-            Some(change) => Ok(change.after),
-            None => self.snapshot.slot(&keccak256(address), &hash_slot(slot)),
+        self.slot_in(&self.trie, &keccak256(address), &hash_slot(slot))
+    }
+
+    fn slot_in(&self, trie: &Trie<AccountLeaf>, address: &B256, slot: &B256) -> Result<U256, StoreError> {
+        let Some(leaf) = trie.get(address, &*self.snapshot)? else { return Ok(U256::ZERO) };
+        Ok(leaf.storage.get(slot, &*self.snapshot)?.unwrap_or_default())
+    }
+
+    /// The account with this hashed address as it was after block `height`, which is written and whose history is kept.
+    pub(crate) fn account_at(&self, hashed: &B256, height: u64) -> Result<Option<Account>, StoreError> {
+        match self.snapshot.before(&Key::Account(*hashed), height)? {
+            Some(Before::Account(before)) => Ok(before),
+            Some(Before::Slot(_)) => Err(StoreError::Row { table: "changes" }),
+            None => Ok(self.written_trie.get(hashed, &*self.snapshot)?.map(|leaf| leaf.account())),
+        }
+    }
+
+    /// The slot of these hashes as it was after block `height`, which is written and whose history is kept.
+    pub(crate) fn slot_at(&self, address: &B256, slot: &B256, height: u64) -> Result<U256, StoreError> {
+        match self.snapshot.before(&Key::Slot(*address, *slot), height)? {
+            Some(Before::Slot(before)) => Ok(before),
+            Some(Before::Account(_)) => Err(StoreError::Row { table: "changes" }),
+            None => self.slot_in(&self.written_trie, address, slot),
         }
     }
 
@@ -172,8 +191,7 @@ impl StateView {
 
     fn account(&self, address: Address) -> Result<Option<Account>, StoreError> {
         if let Some((_, header)) = &self.past {
-            let found = self.base.snapshot.account_at(&keccak256(address), header.number)?;
-            return Ok(found.map(|(account, _)| account));
+            return self.base.account_at(&keccak256(address), header.number);
         }
         for layer in self.layers.iter() {
             if let Some(change) = layer.changes.accounts.get(&address) {
@@ -185,7 +203,7 @@ impl StateView {
 
     fn slot(&self, address: Address, slot: U256) -> Result<U256, StoreError> {
         if let Some((_, header)) = &self.past {
-            return self.base.snapshot.slot_at(&keccak256(address), &hash_slot(slot), header.number);
+            return self.base.slot_at(&keccak256(address), &hash_slot(slot), header.number);
         }
         for layer in self.layers.iter() {
             if let Some(change) = layer.changes.accounts.get(&address)

@@ -200,7 +200,7 @@ impl Transitions {
         }
 
         let processed = process.finish(false)?;
-        let (_, state_root, _) = processed.changes.apply(view.trie(), &*view.base.snapshot, header.number)?;
+        let (_, state_root) = processed.changes.apply(view.trie(), &*view.base.snapshot, header.number)?;
         let body: Vec<&Transaction> =
             included.iter().filter_map(|index| transactions.get(*index)).map(|(transaction, _)| transaction).collect();
         Ok(Transition {
@@ -219,7 +219,7 @@ impl Transitions {
 
 /// A block after which the state consists of these accounts.
 fn layer(accounts: &BTreeMap<Address, GenesisAccount>, header: Header) -> ExecutedBlock {
-    let (changes, trie, state_root, rows) = state_of(accounts.iter());
+    let (changes, trie, state_root) = state_of(accounts.iter());
     let header = Header { state_root, ..header };
     let block = Block { header, body: block_body(Vec::new()) };
     ExecutedBlock {
@@ -232,7 +232,6 @@ fn layer(accounts: &BTreeMap<Address, GenesisAccount>, header: Header) -> Execut
         origin: L1Origin::default(),
         size: 0,
         changes,
-        rows,
         trie,
     }
 }

@@ -9,7 +9,8 @@ use crate::{
     metrics,
     process::{Process, Processed},
     state::StateView,
-    trie::Trie,
+    store::Snapshot,
+    trie::{AccountLeaf, Old, Sweep, Trie},
 };
 use alloy::{consensus::proofs::calculate_transaction_root, primitives::B256, rlp::Encodable};
 use alloy_trie::root::ordered_trie_root_encoded;
@@ -31,7 +32,7 @@ pub struct Expectation {
 /// Transactions of a block from which on its roots are computed side by side. Before, a second thread costs more than it saves.
 const PARALLEL_FROM: usize = 64;
 /// Every how many heights the trie in memory is pruned.
-const PRUNE_EVERY: u64 = 64;
+const PRUNE_EVERY: u64 = 16;
 
 impl Engine {
     /// Executes a block on its parent and checks every field of its header. A block executed before, or built here, is not
@@ -96,8 +97,8 @@ impl Engine {
             origin: outcome.origin,
             size: outcome.size,
             changes: Default::default(),
-            rows: Default::default(),
-            trie: Trie::stored(block.header().state_root),
+            // It is below the final head, so nothing is executed on it.
+            trie: Trie::Empty,
             block: Arc::new(block),
         })))
     }
@@ -168,21 +169,45 @@ impl Engine {
             || (calculate_transaction_root(transactions), ordered_trie_root_encoded(&processed.encoded_receipts));
         let (state, (transactions_root, receipts_root)) =
             if transactions.len() >= PARALLEL_FROM { rayon::join(state, roots) } else { (state(), roots()) };
-        let (mut trie, state_root, rows) = state?;
+        let (mut trie, state_root) = state?;
+        let snapshot = &*parent.base.snapshot;
+        if let Some(floor) = snapshot.floor() {
+            sweep(&mut trie, snapshot, floor, processed.changes.accounts.len(), height)?;
+        }
         if height.is_multiple_of(PRUNE_EVERY) {
-            self.prune(&mut trie, parent.base.written);
+            self.prune(&mut trie, snapshot, parent.base.written);
         }
         metrics::since("baton_engine_seal_seconds", start);
-        Ok(Sealed { processed, trie, state_root, rows, transactions_root, receipts_root })
+        Ok(Sealed { processed, trie, state_root, transactions_root, receipts_root })
     }
 
-    /// Forgets the trie nodes that recent blocks did not touch. All nodes as old as `height` are in the store.
-    fn prune(&self, trie: &mut Trie<crate::trie::AccountLeaf>, height: u64) {
-        let window = self.shared.node_window.load(Ordering::Relaxed);
-        let kept = trie.prune(height.saturating_sub(window));
-        let next = next_window(window, kept, self.shared.config.cached_nodes, height);
-        self.shared.node_window.store(next, Ordering::Relaxed);
+    /// Forgets the trie nodes that no block within a window below `height` touched.
+    fn prune(&self, trie: &mut Trie<AccountLeaf>, snapshot: &Snapshot, height: u64) {
+        let mut window = self.shared.node_window.load(Ordering::Relaxed);
+        loop {
+            let kept = trie.prune(Old { before: height.saturating_sub(window), end: snapshot.log.end });
+            let next = next_window(window, kept, self.shared.config.cached_nodes, height);
+            let too_many = next < window;
+            window = next;
+            if !too_many {
+                break;
+            }
+        }
+        self.shared.node_window.store(window, Ordering::Relaxed);
     }
+}
+
+/// Has a part of the nodes whose records are in segments below `floor` written anew with the block at `height`, which changes
+/// `changed` accounts: twice as many as those, so that a busy chain's log shrinks faster than it grows.
+fn sweep(
+    trie: &mut Trie<AccountLeaf>,
+    source: &Snapshot,
+    floor: u32,
+    changed: usize,
+    height: u64,
+) -> Result<(), StoreError> {
+    let slice = u8::try_from(height % 16).unwrap_or(0);
+    trie.sweep(&mut Sweep { source, floor, stamp: height, budget: 1_024 + 2 * changed, slice: Some(slice) })
 }
 
 /// The window of heights after a prune that kept `kept` nodes of `limit`: as wide as memory allows.
@@ -199,8 +224,7 @@ fn next_window(window: u64, kept: usize, limit: usize, height: u64) -> u64 {
 /// A block's effects with their roots.
 pub(crate) struct Sealed {
     processed: Processed,
-    trie: Trie<crate::trie::AccountLeaf>,
-    rows: crate::changes::TrieRows,
+    trie: Trie<AccountLeaf>,
     pub(crate) state_root: B256,
     pub(crate) transactions_root: B256,
     pub(crate) receipts_root: B256,
@@ -224,7 +248,6 @@ impl Sealed {
             origin: call.origin,
             size,
             changes: self.processed.changes,
-            rows: self.rows,
             trie: self.trie,
         }
     }

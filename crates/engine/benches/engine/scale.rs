@@ -210,7 +210,7 @@ pub(crate) fn memory(accounts: u64, transactions: u64, tokens: bool) {
     println!("| all | {sum:.1} |");
 }
 
-/// Closes the engine; the bytes of each table of its database, free space inside its pages included.
+/// Closes the engine; the bytes of each table of its database, free space inside its pages included, and of the state's log.
 fn content(engine: Engine, directory: &Path) -> Vec<(String, u64)> {
     engine.sync().unwrap();
     drop(engine);
@@ -225,18 +225,20 @@ fn content(engine: Engine, directory: &Path) -> Vec<(String, u64)> {
             (name, stats.stored_bytes() + stats.metadata_bytes() + stats.fragmented_bytes())
         })
         .collect();
+    let segments = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
+    let log = segments.filter(|entry| entry.path().extension().is_some_and(|end| end == "log"));
+    sizes.push(("the state trie's log".to_owned(), log.map(|entry| entry.metadata().unwrap().len()).sum()));
     sizes.sort();
     sizes
 }
 
-/// Adds blocks of two transfers up to `height`, many at a commit.
-fn extend(engine: &Engine, accounts: u64, height: u64) {
-    let mut number = 2 * engine.tip().0;
+/// Adds blocks of two transfers up to `height`, many at a commit. `number` counts the transfers: accounts send in turn.
+fn extend(engine: &Engine, accounts: u64, height: u64, number: &mut u64) {
     while engine.tip().0 < height {
         let transfers =
-            [number, number + 1].map(|n| world::transfer(account(n % accounts), n / accounts, Address::ZERO));
+            [*number, *number + 1].map(|n| world::transfer(account(n % accounts), n / accounts, Address::ZERO));
         world::build(engine, transfers.into());
-        number += 2;
+        *number += 2;
         if engine.tip().0.is_multiple_of(500) {
             world::finalize(engine);
         }
@@ -261,11 +263,10 @@ const FEW: u64 = 1_000;
 /// The time to open a chain of `blocks` blocks.
 pub(crate) fn restart(blocks: u64) {
     let directory = tempfile::tempdir().unwrap();
-    // The seeding takes one block, and the rest counts from it: accounts pay their nonces in turn.
     let config = config(directory.path());
     let engine = Engine::open(config.clone()).unwrap();
     world::seed(&engine, &mut Nonces::default(), 0, FEW);
-    extend(&engine, FEW, blocks);
+    extend(&engine, FEW, blocks, &mut 0);
     let (_, time) = reopen(engine, config);
     println!("{blocks} blocks: open and read in {:.1} ms", probe::seconds(time) * 1_000.0);
 }
@@ -300,9 +301,9 @@ pub(crate) fn growth() {
     let mut engine = Engine::open(config.clone()).unwrap();
     // Those who send in the measured blocks have sent nothing before.
     world::seed(&engine, &mut Nonces::default(), 0, FEW + 2 * FEW);
-    let mut nonces = Nonces::default();
+    let (mut nonces, mut number) = (Nonces::default(), 0);
     for height in [100, 1_000, 10_000, 100_000] {
-        extend(&engine, FEW, height);
+        extend(&engine, FEW, height, &mut number);
         let (reopened, time) = reopen(engine, config.clone());
         engine = reopened;
         let costs = sent_by_others(&engine, &mut nonces);

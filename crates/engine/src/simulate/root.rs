@@ -1,11 +1,11 @@
 //! State roots of simulated blocks: the trie of the block below, with what each simulated block changed.
 
 use crate::{
-    changes::{Account, Storages as _, hash_slot},
+    changes::{Account, hash_slot},
     error::{ReadError, StoreError},
     proof::trie_of,
     state::StateView,
-    trie::{AccountLeaf, Rows, Trie},
+    trie::{AccountLeaf, Trie},
 };
 use alloy::{
     primitives::{Address, B256, U256, keccak256},
@@ -60,31 +60,29 @@ impl Roots {
     /// The root of the state that `database` has now.
     pub(crate) fn root(&mut self, database: &CacheDB<StateView>, height: u64) -> Result<B256, StoreError> {
         let source = &*database.db.base.snapshot;
-        let mut rows = Rows::new();
         let changed = std::mem::take(&mut self.changed);
         for (address, Changed { slots, cleared }) in &changed {
             let Some(account) = database.cache.accounts.get(address) else { continue };
             let hashed = keccak256(address);
             if account.account_state == AccountState::NotExisting || account.info.is_empty() {
-                self.trie.remove(&hashed, source, height, &mut rows)?;
+                self.trie.remove(&hashed, source, height)?;
                 continue;
             }
             let before = if *cleared { None } else { self.trie.get(&hashed, source)? };
             let mut storage = before.map_or(Trie::Empty, |leaf| leaf.storage);
-            let slot_source = source.storage(&hashed);
             for slot in slots {
                 let value = account.storage.get(slot).copied().unwrap_or_default();
                 let hashed = hash_slot(*slot);
                 if value.is_zero() {
-                    storage.remove(&hashed, &slot_source, height, &mut rows)?;
+                    storage.remove(&hashed, source, height)?;
                 } else {
-                    storage.insert(&hashed, value, &slot_source, height, &mut rows)?;
+                    storage.insert(&hashed, value, source, height)?;
                 }
             }
-            storage.seal(slots.len(), &mut rows);
+            storage.seal(slots.len());
             let Account { nonce, balance, code_hash } = Account::of(&account.info);
-            self.trie.insert(&hashed, AccountLeaf { nonce, balance, code_hash, storage }, source, height, &mut rows)?;
+            self.trie.insert(&hashed, AccountLeaf { nonce, balance, code_hash, storage }, source, height)?;
         }
-        Ok(self.trie.seal(changed.len(), &mut rows))
+        Ok(self.trie.seal(changed.len()))
     }
 }

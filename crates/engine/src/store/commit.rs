@@ -2,23 +2,17 @@
 
 use super::{
     Store,
+    history::{CHANGES, prune_history, write_history},
+    log::segment_of,
     logs::write_logs,
-    snapshot::decode_changed,
-    tables::{
-        ACCOUNT_HISTORY, ACCOUNT_NODES, ACCOUNTS, BLOCKS, CHANGED, CODES, HEADERS, HEIGHTS, LAYOUT, META, OUTCOMES,
-        PIECE, RECEIPTS, STORAGE, STORAGE_HISTORY, STORAGE_NODES, TRANSACTIONS, encode_account, encode_value,
-        history_key, node_key, slot_key,
-    },
+    runs::{Index, RUN_LIST, RUNS, entry},
+    tables::{BLOCKS, CODES, HEADERS, HEIGHTS, LAYOUT, META, OUTCOMES, PIECE, RECEIPTS},
 };
-use crate::{error::StoreError, executed::ExecutedBlock};
-use alloy::{primitives::B256, rlp::Encodable};
-use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
-use redb::{ReadableTable, Table, WriteTransaction};
-use std::collections::BTreeMap;
+use crate::{error::StoreError, executed::ExecutedBlock, trie::Place};
+use alloy::rlp::Encodable;
+use redb::{Table, WriteTransaction};
 
-type Bytes<'a> = Table<'a, &'static [u8], &'static [u8]>;
 type Pieces<'a> = Table<'a, (u64, u32), &'static [u8]>;
-type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 impl Store {
     /// Writes the genesis into an empty database.
@@ -29,14 +23,11 @@ impl Store {
             meta.insert("layout", LAYOUT.to_be_bytes().as_slice())?;
             meta.insert("genesis", genesis.block.hash().as_slice())?;
             // Tables that the genesis does not write to must exist for readers all the same.
-            transaction.open_table(TRANSACTIONS)?;
-            transaction.open_table(STORAGE_HISTORY)?;
-            transaction.open_table(ACCOUNT_HISTORY)?;
-            transaction.open_table(CHANGED)?;
+            for table in [CHANGES, RUNS, RUN_LIST, CODES] {
+                transaction.open_table(table)?;
+            }
         }
-        write(&transaction, &[genesis], None, 0)?;
-        transaction.commit()?;
-        Ok(())
+        self.write(transaction, &[genesis], None, 0)
     }
 
     /// Writes final blocks, ascending and contiguous, that follow the stored head.
@@ -44,9 +35,31 @@ impl Store {
         let transaction = self.begin()?;
         let head = blocks.last().map_or(0, |block| block.height());
         let keep_from = self.history_blocks.map_or(0, |blocks| head.saturating_sub(blocks)).max(oldest);
-        write(&transaction, blocks, Some(oldest), keep_from)?;
-        transaction.commit()?;
-        Ok(())
+        self.write(transaction, blocks, Some(oldest), keep_from)
+    }
+
+    /// The state trie goes to the log, which is synced before the commit that makes it count.
+    fn write(
+        &self,
+        transaction: WriteTransaction,
+        blocks: &[&ExecutedBlock],
+        oldest: Option<u64>,
+        keep_from: u64,
+    ) -> Result<(), StoreError> {
+        let Some(top) = blocks.last() else { return Ok(()) };
+        let mut log = self.log.lock();
+        log.guarded(|log| {
+            let place = top.trie.write(log)?;
+            let end = log.sync()?;
+            write(&transaction, blocks, oldest, keep_from)?;
+            let needed = place.map_or_else(|| segment_of(end), Place::oldest);
+            let mut sweeping = self.sweeping.lock();
+            let after = sweeping.after(end, needed);
+            write_trie(&transaction, end, after.left, place)?;
+            transaction.commit()?;
+            *sweeping = after;
+            log.forget(needed)
+        })
     }
 
     fn begin(&self) -> Result<WriteTransaction, StoreError> {
@@ -66,14 +79,22 @@ fn write(
 ) -> Result<(), StoreError> {
     write_blocks(transaction, blocks)?;
     write_logs(transaction, blocks)?;
-    write_state(transaction, blocks, oldest.is_some())?;
+    write_codes(transaction, blocks)?;
     if let Some(oldest) = oldest {
-        prune(transaction, oldest, keep_from)?;
+        write_history(transaction, blocks)?;
+        prune_history(transaction, oldest.saturating_add(1)..=keep_from)?;
     }
     let mut meta = transaction.open_table(META)?;
     let head = blocks.last().map_or(0, |block| block.height());
     meta.insert("head", head.to_be_bytes().as_slice())?;
     meta.insert("history", keep_from.to_be_bytes().as_slice())?;
+    Ok(())
+}
+
+fn write_trie(transaction: &WriteTransaction, end: u64, left: u32, place: Option<Place>) -> Result<(), StoreError> {
+    let mut row = [end.to_be_bytes().as_slice(), &left.to_be_bytes()].concat();
+    row.extend(place.iter().flat_map(Place::encode));
+    transaction.open_table(META)?.insert("trie", row.as_slice())?;
     Ok(())
 }
 
@@ -83,8 +104,7 @@ fn write_blocks(transaction: &WriteTransaction, blocks: &[&ExecutedBlock]) -> Re
     let mut receipts = transaction.open_table(RECEIPTS)?;
     let mut outcomes = transaction.open_table(OUTCOMES)?;
     let mut heights = transaction.open_table(HEIGHTS)?;
-    let mut transactions = transaction.open_table(TRANSACTIONS)?;
-    let mut index = BTreeMap::new();
+    let mut index = Vec::new();
     for executed in blocks {
         let (height, block) = (executed.height(), &executed.block);
         let mut row = block.hash().to_vec();
@@ -104,92 +124,19 @@ fn write_blocks(transaction: &WriteTransaction, blocks: &[&ExecutedBlock]) -> Re
 
         outcomes.insert(height, executed.outcome().encode().as_slice())?;
         heights.insert(block.hash().as_slice(), height.to_be_bytes().as_slice())?;
-        for (position, transaction) in (0u32..).zip(block.transactions()) {
-            let mut row = [0; 12];
-            row[..8].copy_from_slice(&height.to_be_bytes());
-            row[8..].copy_from_slice(&position.to_be_bytes());
-            index.insert(transaction.tx_hash(), row);
+        for (position, transaction) in (0..).zip(block.transactions()) {
+            let hash = transaction.tx_hash();
+            let digest = hash.first_chunk().copied().unwrap_or_default();
+            index.push(entry(digest, height << 24 | position));
         }
     }
-    for (hash, row) in index {
-        transactions.insert(hash.as_slice(), row.as_slice())?;
-    }
-    Ok(())
+    Index::Transactions.add(transaction, index, blocks.last().map_or(0, |block| block.height()))
 }
 
-/// Flat state, trie nodes and history. Rows of several blocks are merged first, so each is written once, in key order.
-fn write_state(transaction: &WriteTransaction, blocks: &[&ExecutedBlock], history: bool) -> Result<(), StoreError> {
-    let (mut accounts, mut slots, mut account_nodes, mut storage_nodes) = <(Rows, Rows, Rows, Rows)>::default();
-    let (mut account_history, mut storage_history) = <(Rows, Rows)>::default();
-    let mut codes = transaction.open_table(CODES)?;
-    let mut changed = transaction.open_table(CHANGED)?;
-    let stored = transaction.open_table(ACCOUNTS)?;
-    for executed in blocks {
-        let height = executed.height();
-        for (hash, code) in &executed.changes.codes {
-            codes.insert(hash.as_slice(), code.original_byte_slice())?;
-        }
-        let mut account_keys: Vec<B256> = Vec::new();
-        let mut slot_keys: Vec<[u8; 64]> = Vec::new();
-        for change in executed.changes.accounts.values() {
-            let key = change.hashed;
-            if history {
-                let before = match (change.before, accounts.get(key.as_slice())) {
-                    (None, _) => Vec::new(),
-                    (Some(_), Some(row)) => row.clone().unwrap_or_default(),
-                    (Some(_), None) => stored.get(key.as_slice())?.map(|row| row.value().to_vec()).unwrap_or_default(),
-                };
-                account_history.insert(history_key(key.as_slice(), height), Some(before));
-                account_keys.push(key);
-            }
-            let row = change.after.map(|account| {
-                let root = executed.rows.roots.get(&key).copied().unwrap_or(EMPTY_ROOT_HASH);
-                encode_account(&account, root)
-            });
-            accounts.insert(key.to_vec(), row);
-            for slot in change.slots.values() {
-                let key = slot_key(&key, &slot.hashed);
-                if history {
-                    storage_history.insert(history_key(&key, height), Some(encode_value(slot.before)));
-                    slot_keys.push(key);
-                }
-                slots.insert(key.to_vec(), (!slot.after.is_zero()).then(|| encode_value(slot.after)));
-            }
-        }
-        if history {
-            account_keys.sort_unstable();
-            slot_keys.sort_unstable();
-            let mut row = u32::try_from(account_keys.len()).unwrap_or(u32::MAX).to_be_bytes().to_vec();
-            account_keys.iter().for_each(|key| row.extend_from_slice(key.as_slice()));
-            slot_keys.iter().for_each(|key| row.extend_from_slice(key));
-            put_pieces(&mut changed, height, &row)?;
-        }
-        merge(&mut account_nodes, &executed.rows.accounts, |path| path.to_vec());
-        for (address, rows) in &executed.rows.storage {
-            merge(&mut storage_nodes, rows, |path| node_key(address, path));
-        }
-    }
-    drop(stored);
-    put(&mut transaction.open_table(ACCOUNTS)?, accounts)?;
-    put(&mut transaction.open_table(STORAGE)?, slots)?;
-    put(&mut transaction.open_table(ACCOUNT_NODES)?, account_nodes)?;
-    put(&mut transaction.open_table(STORAGE_NODES)?, storage_nodes)?;
-    put(&mut transaction.open_table(ACCOUNT_HISTORY)?, account_history)?;
-    put(&mut transaction.open_table(STORAGE_HISTORY)?, storage_history)
-}
-
-fn merge(into: &mut Rows, rows: &[(Nibbles, Option<Vec<u8>>)], key: impl Fn(&Nibbles) -> Vec<u8>) {
-    for (path, row) in rows {
-        into.insert(key(path), row.clone());
-    }
-}
-
-fn put(table: &mut Bytes<'_>, rows: Rows) -> Result<(), StoreError> {
-    for (key, row) in rows {
-        match row {
-            Some(row) => table.insert(key.as_slice(), row.as_slice())?,
-            None => table.remove(key.as_slice())?,
-        };
+fn write_codes(transaction: &WriteTransaction, blocks: &[&ExecutedBlock]) -> Result<(), StoreError> {
+    let mut table = transaction.open_table(CODES)?;
+    for (hash, code) in blocks.iter().flat_map(|block| &block.changes.codes) {
+        table.insert(hash.as_slice(), code.original_byte_slice())?;
     }
     Ok(())
 }
@@ -197,34 +144,6 @@ fn put(table: &mut Bytes<'_>, rows: Rows) -> Result<(), StoreError> {
 fn put_pieces(table: &mut Pieces<'_>, height: u64, row: &[u8]) -> Result<(), StoreError> {
     for (index, piece) in (0..).zip(row.chunks(PIECE)) {
         table.insert((height, index), piece)?;
-    }
-    Ok(())
-}
-
-/// Removes a row and gives it; `None` if it is not there.
-fn take_pieces(table: &mut Pieces<'_>, height: u64) -> Result<Option<Vec<u8>>, StoreError> {
-    let mut row = None;
-    for index in 0.. {
-        let Some(piece) = table.remove((height, index))? else { break };
-        row.get_or_insert_with(Vec::new).extend_from_slice(piece.value());
-    }
-    Ok(row)
-}
-
-/// Drops the history that only states below `keep_from` need: what blocks `oldest + 1 ..= keep_from` changed.
-fn prune(transaction: &WriteTransaction, oldest: u64, keep_from: u64) -> Result<(), StoreError> {
-    let mut changed = transaction.open_table(CHANGED)?;
-    let mut accounts = transaction.open_table(ACCOUNT_HISTORY)?;
-    let mut slots = transaction.open_table(STORAGE_HISTORY)?;
-    for height in oldest.saturating_add(1)..=keep_from {
-        let Some(row) = take_pieces(&mut changed, height)? else { continue };
-        let (account_keys, slot_keys) = decode_changed(&row)?;
-        for key in account_keys {
-            accounts.remove(history_key(key.as_slice(), height).as_slice())?;
-        }
-        for (address, slot) in slot_keys {
-            slots.remove(history_key(&slot_key(&address, &slot), height).as_slice())?;
-        }
     }
     Ok(())
 }

@@ -4,20 +4,29 @@
 //! database is either wholly before or wholly after it, whatever byte the process dies at.
 
 mod commit;
+mod history;
+mod log;
 mod logs;
+mod runs;
 mod snapshot;
 mod tables;
 
+pub(crate) use history::{Before, Key};
 pub use logs::LogHeights;
-pub(crate) use snapshot::{Nothing, Snapshot};
+pub(crate) use snapshot::Snapshot;
 pub use tables::Outcome;
+pub(crate) use tables::{decode_account, encode_account};
 
 use crate::{
     error::{OpenError, StoreError},
     executed::ExecutedBlock,
+    trie::Place,
 };
 use alloy::primitives::B256;
+use log::{Log, Sweeping};
+use parking_lot::Mutex;
 use redb::{Database, DatabaseError, ReadableDatabase, backends::InMemoryBackend};
+use snapshot::trie_row;
 use std::path::Path;
 use tables::{LAYOUT, META};
 
@@ -25,6 +34,8 @@ use tables::{LAYOUT, META};
 #[derive(Debug)]
 pub(crate) struct Store {
     database: Database,
+    log: Mutex<Log>,
+    sweeping: Mutex<Sweeping>,
     history_blocks: Option<u64>,
 }
 
@@ -33,6 +44,7 @@ impl Store {
     pub(crate) fn open(
         path: &Path,
         cache_bytes: usize,
+        segment_bytes: u64,
         history_blocks: Option<u64>,
         genesis: &ExecutedBlock,
     ) -> Result<Self, OpenError> {
@@ -44,11 +56,25 @@ impl Store {
             Err(DatabaseError::DatabaseAlreadyOpen) => return Err(OpenError::InUse { path: name() }),
             Err(error) => return Err(OpenError::Store(error.into())),
         };
-        let store = Self { database, history_blocks };
+        let store = Self { database, log: Mutex::new(Log::nowhere()), sweeping: Mutex::default(), history_blocks };
         let expected = genesis.block.hash();
         match store.identity()? {
-            None => store.create(genesis)?,
-            Some((LAYOUT, found)) if found == expected => {}
+            None => {
+                *store.log.lock() = Log::open(path, segment_bytes, 0, 0)?;
+                store.create(genesis)?;
+            }
+            Some((LAYOUT, found)) if found == expected => {
+                let (end, left, place) = trie_row(
+                    &store
+                        .database
+                        .begin_read()
+                        .map_err(StoreError::from)?
+                        .open_table(META)
+                        .map_err(StoreError::from)?,
+                )?;
+                *store.log.lock() = Log::open(path, segment_bytes, place.map_or(0, Place::oldest), end)?;
+                store.sweeping.lock().left = left;
+            }
             Some((LAYOUT, found)) => return Err(OpenError::OtherChain { path: name(), found, expected }),
             Some((found, _)) => return Err(OpenError::Layout { path: name(), found, expected: LAYOUT }),
         }
@@ -58,14 +84,15 @@ impl Store {
     /// A database in memory, with `genesis`.
     pub(crate) fn in_memory(genesis: &ExecutedBlock) -> Result<Self, StoreError> {
         let database = Database::builder().create_with_backend(InMemoryBackend::new())?;
-        let store = Self { database, history_blocks: None };
+        let (log, sweeping) = (Mutex::new(Log::nowhere()), Mutex::default());
+        let store = Self { database, log, sweeping, history_blocks: None };
         store.create(genesis)?;
         Ok(store)
     }
 
     /// A view of the last commit.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        Snapshot::new(&self.database)
+        Snapshot::new(&self.database, self.log.lock().view(), self.sweeping.lock().floor)
     }
 
     fn identity(&self) -> Result<Option<(u64, B256)>, StoreError> {

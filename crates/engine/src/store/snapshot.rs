@@ -1,24 +1,26 @@
 //! A consistent, immutable view of the store: every table as of one commit. Readers never block the writer.
 
-use super::tables::{
-    ACCOUNT_HISTORY, ACCOUNT_NODES, ACCOUNTS, BLOCKS, Bytes2Bytes, CHANGED, CODES, HEADERS, HEIGHTS, Height2Bytes,
-    Height2Pieces, LOGS, LogKey, META, OUTCOMES, Outcome, RECEIPTS, Reader, STORAGE, STORAGE_HISTORY, STORAGE_NODES,
-    TRANSACTIONS, bounds, decode_account, decode_value, history_key, node_key, slot_key,
+use super::{
+    history::CHANGES,
+    log::LogView,
+    runs::{Digest, Index, RUN_LIST, RUNS, Run},
+    tables::{
+        BLOCKS, Bytes2Bytes, CODES, HEADERS, HEIGHTS, Height2Bytes, Height2Pieces, LOGS, LogKey, META, OUTCOMES,
+        Outcome, RECEIPTS, Reader,
+    },
 };
 use crate::{
-    changes::{Account, Storages},
     error::StoreError,
-    trie::{AccountLeaf, Source, Trie},
+    trie::{AccountLeaf, Place, Source, Trie},
 };
 use alloy::{
-    primitives::{Address, B256, U256},
+    primitives::{Address, B256},
     rlp::Decodable,
 };
-use alloy_trie::Nibbles;
+use alloy_trie::EMPTY_ROOT_HASH;
 use baton_primitives::{Block, Header, RecoveredBlock};
 use op_alloy_consensus::OpReceipt;
-use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTableMetadata};
-use std::collections::BTreeMap;
+use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 type Bytes = ReadOnlyTable<&'static [u8], &'static [u8]>;
 type Heights = ReadOnlyTable<u64, &'static [u8]>;
@@ -32,16 +34,16 @@ pub(crate) struct Snapshot {
     receipts: Pieces,
     outcomes: Heights,
     heights: Bytes,
-    transactions: Bytes,
     pub(super) logs: ReadOnlyTable<&'static LogKey, u32>,
-    accounts: Bytes,
-    storage: Bytes,
     codes: Bytes,
-    account_nodes: Bytes,
-    storage_nodes: Bytes,
-    account_history: Bytes,
-    storage_history: Bytes,
-    changed: Pieces,
+    pub(super) changes: Bytes,
+    pub(super) runs: Bytes,
+    transaction_runs: Vec<Run>,
+    pub(super) history_runs: Vec<Run>,
+    /// The records of the state trie.
+    pub(crate) log: LogView,
+    trie: Option<Place>,
+    floor: Option<u32>,
 }
 
 impl std::fmt::Debug for Snapshot {
@@ -50,35 +52,31 @@ impl std::fmt::Debug for Snapshot {
     }
 }
 
-/// The rows of a table.
-pub(crate) type AllRows = BTreeMap<Vec<u8>, Vec<u8>>;
-
-/// The keys that a block changed: accounts, then slots.
-pub(crate) type ChangedKeys = (Vec<B256>, Vec<(B256, B256)>);
-
 impl Snapshot {
-    pub(crate) fn new(database: &Database) -> Result<Self, StoreError> {
+    pub(crate) fn new(database: &Database, log: LogView, floor: Option<u32>) -> Result<Self, StoreError> {
         let transaction = database.begin_read()?;
         let bytes = |table: Bytes2Bytes| open(&transaction, table);
         let heights = |table: Height2Bytes| transaction.open_table(table);
         let pieces = |table: Height2Pieces| transaction.open_table(table);
+        let meta = transaction.open_table(META)?;
+        let (_, _, trie) = trie_row(&meta)?;
+        let list = bytes(RUN_LIST)?;
         Ok(Self {
-            meta: transaction.open_table(META)?,
+            meta,
             headers: heights(HEADERS)?,
             blocks: pieces(BLOCKS)?,
             receipts: pieces(RECEIPTS)?,
             outcomes: heights(OUTCOMES)?,
             heights: bytes(HEIGHTS)?,
-            transactions: bytes(TRANSACTIONS)?,
             logs: transaction.open_table(LOGS)?,
-            accounts: bytes(ACCOUNTS)?,
-            storage: bytes(STORAGE)?,
             codes: bytes(CODES)?,
-            account_nodes: bytes(ACCOUNT_NODES)?,
-            storage_nodes: bytes(STORAGE_NODES)?,
-            account_history: bytes(ACCOUNT_HISTORY)?,
-            storage_history: bytes(STORAGE_HISTORY)?,
-            changed: pieces(CHANGED)?,
+            changes: bytes(CHANGES)?,
+            runs: bytes(RUNS)?,
+            transaction_runs: Index::Transactions.runs(&list)?,
+            history_runs: Index::History.runs(&list)?,
+            log,
+            trie,
+            floor,
         })
     }
 
@@ -128,86 +126,41 @@ impl Snapshot {
         self.outcomes.get(height)?.map(|row| Outcome::decode(row.value())).transpose()
     }
 
-    pub(crate) fn transaction(&self, hash: &B256) -> Result<Option<(u64, u32)>, StoreError> {
-        let Some(row) = self.transactions.get(hash.as_slice())? else { return Ok(None) };
-        let mut reader = Reader { rest: row.value(), table: "transactions" };
-        Ok(Some((u64::from_be_bytes(reader.take()?), u32::from_be_bytes(reader.take()?))))
-    }
-
-    pub(crate) fn account(&self, hashed: &B256) -> Result<Option<(Account, B256)>, StoreError> {
-        self.accounts.get(hashed.as_slice())?.map(|row| decode_account(row.value())).transpose()
-    }
-
-    pub(crate) fn slot(&self, address: &B256, slot: &B256) -> Result<U256, StoreError> {
-        let row = self.storage.get(slot_key(address, slot).as_slice())?;
-        row.map_or(Ok(U256::ZERO), |row| decode_value(row.value()))
+    /// Height and position of a transaction.
+    pub(crate) fn transaction(&self, hash: &B256) -> Result<Option<(u64, usize)>, StoreError> {
+        let mut digest = Digest::default();
+        digest.copy_from_slice(&hash[..16]);
+        // Clients ask for what is new.
+        for run in self.transaction_runs.iter().rev() {
+            if let Some(found) = Index::Transactions.find(&self.runs, *run, digest, 0)? {
+                let index = usize::try_from(found & 0xff_ffff).unwrap_or(usize::MAX);
+                return Ok(Some((found >> 24, index)));
+            }
+        }
+        Ok(None)
     }
 
     pub(crate) fn code(&self, hash: &B256) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.codes.get(hash.as_slice())?.map(|row| row.value().to_vec()))
     }
 
-    /// The account as it was after block `height`.
-    pub(crate) fn account_at(&self, hashed: &B256, height: u64) -> Result<Option<(Account, B256)>, StoreError> {
-        match first_after(&self.account_history, hashed.as_slice(), height)? {
-            Some(row) if row.is_empty() => Ok(None),
-            Some(row) => decode_account(&row).map(Some),
-            None => self.account(hashed),
+    /// The trie of the written head, whose root is this.
+    pub(crate) fn trie(&self, root: B256) -> Result<Trie<AccountLeaf>, StoreError> {
+        match self.trie {
+            _ if root == EMPTY_ROOT_HASH => Ok(Trie::Empty),
+            Some(place) => Ok(Trie::stored(root, place)),
+            None => Err(StoreError::Absent { table: "meta" }),
         }
     }
 
-    /// The slot as it was after block `height`.
-    pub(crate) fn slot_at(&self, address: &B256, slot: &B256, height: u64) -> Result<U256, StoreError> {
-        match first_after(&self.storage_history, &slot_key(address, slot), height)? {
-            Some(row) => decode_value(&row),
-            None => self.slot(address, slot),
-        }
+    /// The first segment of the log that is not to be freed, if there is something to free.
+    pub(crate) const fn floor(&self) -> Option<u32> {
+        self.floor
     }
 
-    /// The keys that the block at `height` changed, while its history is kept.
-    pub(crate) fn changed(&self, height: u64) -> Result<Option<ChangedKeys>, StoreError> {
-        joined(&self.changed, height)?.map(|row| decode_changed(&row)).transpose()
-    }
-
-    /// Rows of all tables of the history.
+    /// How much the history holds: rows of changes, and entries of their index.
     pub(crate) fn history_rows(&self) -> Result<u64, StoreError> {
-        Ok(self.account_history.len()? + self.storage_history.len()? + self.changed.len()?)
-    }
-
-    /// All rows of the account trie and of the storage tries, for checks.
-    pub(crate) fn all_nodes(&self) -> Result<(AllRows, AllRows), StoreError> {
-        let rows = |table: &Bytes| -> Result<AllRows, StoreError> {
-            let rows = table.range::<&[u8]>(..)?.map(|row| {
-                let (key, value) = row?;
-                Ok((key.value().to_vec(), value.value().to_vec()))
-            });
-            rows.collect()
-        };
-        Ok((rows(&self.account_nodes)?, rows(&self.storage_nodes)?))
-    }
-
-    /// All accounts, for checks.
-    pub(crate) fn all_accounts(&self) -> Result<Vec<(B256, Account, B256)>, StoreError> {
-        self.accounts
-            .range::<&[u8]>(..)?
-            .map(|row| {
-                let (key, value) = row?;
-                let (account, root) = decode_account(value.value())?;
-                Ok((B256::from_slice(key.value()), account, root))
-            })
-            .collect()
-    }
-
-    /// All slots of an account, for checks.
-    pub(crate) fn all_slots(&self, address: &B256) -> Result<Vec<(B256, U256)>, StoreError> {
-        let (low, high) = (slot_key(address, &B256::ZERO), slot_key(address, &B256::repeat_byte(0xff)));
-        self.storage
-            .range::<&[u8]>(low.as_slice()..=high.as_slice())?
-            .map(|row| {
-                let (key, value) = row?;
-                Ok((B256::from_slice(&key.value()[32..]), decode_value(value.value())?))
-            })
-            .collect()
+        Ok(self.changes.len()? + self.history_runs.iter().map(|run| run.entries).sum::<u64>())
     }
 }
 
@@ -224,84 +177,20 @@ fn joined(table: &Pieces, height: u64) -> Result<Option<Vec<u8>>, StoreError> {
     Ok(row)
 }
 
-fn first_after(table: &Bytes, key: &[u8], height: u64) -> Result<Option<Vec<u8>>, StoreError> {
-    let (low, high) = (history_key(key, height.saturating_add(1)), history_key(key, u64::MAX));
-    let mut range = table.range::<&[u8]>(low.as_slice()..=high.as_slice())?;
-    range.next().map(|row| Ok(row?.1.value().to_vec())).transpose()
-}
-
-pub(super) fn decode_changed(row: &[u8]) -> Result<ChangedKeys, StoreError> {
-    let mut reader = Reader { rest: row, table: "changed" };
-    let accounts = u32::from_be_bytes(reader.take()?);
-    let accounts = (0..accounts).map(|_| reader.take::<32>().map(B256::from)).collect::<Result<_, _>>()?;
-    let mut slots = Vec::with_capacity(reader.rest.len() / 64);
-    while !reader.rest.is_empty() {
-        slots.push((B256::from(reader.take::<32>()?), B256::from(reader.take::<32>()?)));
-    }
-    Ok((accounts, slots))
-}
-
-/// Storage of one account in a snapshot.
-pub(crate) struct StorageSource<'a> {
-    snapshot: &'a Snapshot,
-    address: B256,
-}
-
-impl Source<U256> for StorageSource<'_> {
-    fn node(&self, path: &Nibbles) -> Result<Option<Vec<u8>>, StoreError> {
-        let row = self.snapshot.storage_nodes.get(node_key(&self.address, path).as_slice())?;
-        Ok(row.map(|row| row.value().to_vec()))
-    }
-
-    fn leaf(&self, prefix: &Nibbles) -> Result<Option<(B256, U256)>, StoreError> {
-        let (low, high) = bounds(prefix);
-        let (low, high) = (slot_key(&self.address, &low.into()), slot_key(&self.address, &high.into()));
-        let mut range = self.snapshot.storage.range::<&[u8]>(low.as_slice()..=high.as_slice())?;
-        let Some(row) = range.next() else { return Ok(None) };
-        let (key, value) = row?;
-        Ok(Some((B256::from_slice(&key.value()[32..]), decode_value(value.value())?)))
+impl Source for Snapshot {
+    fn record(&self, at: u64) -> Result<Vec<u8>, StoreError> {
+        self.log.record(at)
     }
 }
 
-impl Source<AccountLeaf> for Snapshot {
-    fn node(&self, path: &Nibbles) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.account_nodes.get(path.to_vec().as_slice())?.map(|row| row.value().to_vec()))
-    }
-
-    fn leaf(&self, prefix: &Nibbles) -> Result<Option<(B256, AccountLeaf)>, StoreError> {
-        let (low, high) = bounds(prefix);
-        let mut range = self.accounts.range::<&[u8]>(low.as_slice()..=high.as_slice())?;
-        let Some(row) = range.next() else { return Ok(None) };
-        let (key, value) = row?;
-        let (account, root) = decode_account(value.value())?;
-        let Account { nonce, balance, code_hash } = account;
-        let leaf = AccountLeaf { nonce, balance, code_hash, storage: Trie::stored(root) };
-        Ok(Some((B256::from_slice(key.value()), leaf)))
-    }
-}
-
-impl Storages for Snapshot {
-    fn storage<'a>(&'a self, hashed_address: &B256) -> impl Source<U256> + 'a {
-        StorageSource { snapshot: self, address: *hashed_address }
-    }
-}
-
-/// No accounts at all.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Nothing;
-
-impl Source<AccountLeaf> for Nothing {
-    fn node(&self, _: &Nibbles) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(None)
-    }
-
-    fn leaf(&self, _: &Nibbles) -> Result<Option<(B256, AccountLeaf)>, StoreError> {
-        Ok(None)
-    }
-}
-
-impl Storages for Nothing {
-    fn storage<'a>(&'a self, _: &B256) -> impl Source<U256> + 'a {
-        crate::trie::Nowhere
-    }
+/// The end of the log, its segments after it was last swept, and the place of the trie's root.
+pub(super) fn trie_row(
+    meta: &impl ReadableTable<&'static str, &'static [u8]>,
+) -> Result<(u64, u32, Option<Place>), StoreError> {
+    let row = meta.get("trie")?.ok_or(StoreError::Absent { table: "meta" })?;
+    let mut reader = Reader { rest: row.value(), table: "meta" };
+    let (end, left) = (u64::from_be_bytes(reader.take()?), u32::from_be_bytes(reader.take()?));
+    let place = if reader.rest.is_empty() { None } else { Some(Place::decode(reader.take()?)) };
+    reader.end()?;
+    Ok((end, left, place))
 }

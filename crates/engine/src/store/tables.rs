@@ -2,7 +2,7 @@
 
 use crate::{changes::Account, error::StoreError};
 use alloy::primitives::{B256, KECCAK256_EMPTY, U256};
-use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
+use alloy_trie::EMPTY_ROOT_HASH;
 use baton_primitives::L1Origin;
 use redb::TableDefinition;
 
@@ -16,13 +16,14 @@ pub(crate) type Height2Pieces = TableDefinition<'static, (u64, u32), &'static [u
 pub(crate) type LogKey = [u8; 10];
 
 /// Version of this layout.
-pub(crate) const LAYOUT: u64 = 3;
+pub(crate) const LAYOUT: u64 = 4;
 
 /// Bytes of a piece: with its key and the page's header one fills a page of 4,096 bytes. A longer row would take a power of two
 /// of pages, up to half of them empty, which are written with each commit and stay on disk.
 pub(crate) const PIECE: usize = 4_064;
 
-/// `layout` -> u64, `genesis` -> hash, `head` -> height u64, `history` -> oldest height with state u64.
+/// `layout` -> u64, `genesis` -> hash, `head` -> height u64, `history` -> oldest height with state u64, `trie` -> end of the
+/// state log u64, its segments after it was last swept u32 and, unless the trie is empty, the place of its root.
 pub(crate) const META: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("meta");
 /// height -> hash, header RLP.
 pub(crate) const HEADERS: Height2Bytes = TableDefinition::new("headers");
@@ -34,27 +35,10 @@ pub(crate) const RECEIPTS: Height2Pieces = TableDefinition::new("receipts");
 pub(crate) const OUTCOMES: Height2Bytes = TableDefinition::new("outcomes");
 /// block hash -> height u64.
 pub(crate) const HEIGHTS: Bytes2Bytes = TableDefinition::new("heights");
-/// transaction hash -> height u64, index u32.
-pub(crate) const TRANSACTIONS: Bytes2Bytes = TableDefinition::new("transactions");
 /// digest, height -> places of logs, see [`super::logs`].
 pub(crate) const LOGS: TableDefinition<'static, &'static LogKey, u32> = TableDefinition::new("logs");
-/// keccak(address) -> account.
-pub(crate) const ACCOUNTS: Bytes2Bytes = TableDefinition::new("accounts");
-/// keccak(address), keccak(slot) -> value, trimmed.
-pub(crate) const STORAGE: Bytes2Bytes = TableDefinition::new("storage");
 /// code hash -> code.
 pub(crate) const CODES: Bytes2Bytes = TableDefinition::new("codes");
-/// nibbles -> branch or extension of the account trie.
-pub(crate) const ACCOUNT_NODES: Bytes2Bytes = TableDefinition::new("account_nodes");
-/// keccak(address), nibbles -> branch or extension of its storage trie.
-pub(crate) const STORAGE_NODES: Bytes2Bytes = TableDefinition::new("storage_nodes");
-/// keccak(address), height u64 -> the account before that block, empty if it did not exist.
-pub(crate) const ACCOUNT_HISTORY: Bytes2Bytes = TableDefinition::new("account_history");
-/// keccak(address), keccak(slot), height u64 -> the value before that block, trimmed.
-pub(crate) const STORAGE_HISTORY: Bytes2Bytes = TableDefinition::new("storage_history");
-/// height, piece -> the changed keys: 32-byte keys of accounts, count-prefixed, then 64-byte keys of slots.
-pub(crate) const CHANGED: Height2Pieces = TableDefinition::new("changed");
-
 /// What batch cutting and block production need to know of a block besides the block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
@@ -151,10 +135,10 @@ pub(crate) fn encode_account(account: &Account, storage_root: B256) -> Vec<u8> {
     out
 }
 
-/// Inverse of [`encode_account`].
-pub(crate) fn decode_account(row: &[u8]) -> Result<(Account, B256), StoreError> {
+/// Inverse of [`encode_account`]; takes the row off the front of `rest`.
+pub(crate) fn decode_account(rest: &mut &[u8]) -> Result<(Account, B256), StoreError> {
     let table = "accounts";
-    let mut reader = Reader { rest: row, table };
+    let mut reader = Reader { rest, table };
     let [flags] = reader.take()?;
     let [length] = reader.take()?;
     let nonce = U256::try_from_be_slice(reader.bytes(length.into())?).ok_or(StoreError::Row { table })?;
@@ -162,7 +146,7 @@ pub(crate) fn decode_account(row: &[u8]) -> Result<(Account, B256), StoreError> 
     let balance = U256::try_from_be_slice(reader.bytes(length.into())?).ok_or(StoreError::Row { table })?;
     let code_hash = if flags & HAS_CODE != 0 { B256::from(reader.take::<32>()?) } else { KECCAK256_EMPTY };
     let root = if flags & HAS_STORAGE != 0 { B256::from(reader.take::<32>()?) } else { EMPTY_ROOT_HASH };
-    reader.end()?;
+    *rest = reader.rest;
     let nonce = u64::try_from(nonce).map_err(|_| StoreError::Row { table })?;
     Ok((Account { nonce, balance, code_hash }, root))
 }
@@ -182,39 +166,6 @@ fn trim(bytes: &[u8]) -> Vec<u8> {
     bytes[zeros..].to_vec()
 }
 
-/// The key of a slot.
-pub(crate) fn slot_key(address: &B256, slot: &B256) -> [u8; 64] {
-    let mut key = [0; 64];
-    key[..32].copy_from_slice(address.as_slice());
-    key[32..].copy_from_slice(slot.as_slice());
-    key
-}
-
-/// The key of a history entry.
-pub(crate) fn history_key(key: &[u8], height: u64) -> Vec<u8> {
-    [key, &height.to_be_bytes()].concat()
-}
-
-/// The key of a storage trie's node.
-pub(crate) fn node_key(address: &B256, path: &Nibbles) -> Vec<u8> {
-    let mut key = Vec::with_capacity(32 + path.len());
-    key.extend_from_slice(address.as_slice());
-    key.extend(path.iter());
-    key
-}
-
-/// The keys between which all 32-byte keys lie that begin with `prefix`.
-pub(crate) fn bounds(prefix: &Nibbles) -> ([u8; 32], [u8; 32]) {
-    let mut low = [0u8; 32];
-    let mut high = [0xffu8; 32];
-    for (index, nibble) in prefix.iter().enumerate() {
-        let (byte, shift) = (index / 2, if index % 2 == 0 { 4 } else { 0 });
-        low[byte] |= nibble << shift;
-        high[byte] = (high[byte] & !(0xf << shift)) | (nibble << shift);
-    }
-    (low, high)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,19 +176,12 @@ mod tests {
         let rich = Account { nonce: u64::MAX, balance: U256::MAX, code_hash: B256::repeat_byte(3) };
         for account in [plain, rich] {
             for root in [EMPTY_ROOT_HASH, B256::repeat_byte(9)] {
-                assert_eq!(decode_account(&encode_account(&account, root)).unwrap(), (account, root));
+                assert_eq!(decode_account(&mut encode_account(&account, root).as_slice()).unwrap(), (account, root));
             }
         }
         assert_eq!(encode_account(&plain, EMPTY_ROOT_HASH).len(), 3);
         let outcome = Outcome { swept: U256::from(7), deposits: 3, size: 99, ..Outcome::default() };
         assert_eq!(Outcome::decode(&outcome.encode()).unwrap(), outcome);
         assert!(Outcome::decode(&outcome.encode()[1..]).is_err());
-    }
-
-    #[test]
-    fn bounds_enclose_exactly_the_keys_with_the_prefix() {
-        let (low, high) = bounds(&Nibbles::from_nibbles([0xa, 0xb, 0xc]));
-        assert_eq!((low[0], low[1], low[2]), (0xab, 0xc0, 0));
-        assert_eq!((high[0], high[1], high[2]), (0xab, 0xcf, 0xff));
     }
 }

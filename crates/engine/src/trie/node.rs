@@ -1,21 +1,28 @@
-//! Nodes: their shape in memory, their RLP and their rows.
+//! Nodes: their shape in memory and their RLP.
 
-use super::{Source, Trie};
+use super::{Old, Place, Sink, Source, Sweep, Trie};
 use crate::error::StoreError;
 use alloy::{
     primitives::{B256, U256},
     rlp::{BufMut, Encodable, Header},
 };
 use alloy_trie::{Nibbles, TrieAccount, nodes::RlpNode, nodes::encode_path_leaf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What a leaf holds.
 pub(crate) trait Value: Clone + Send + Sync {
     /// The bytes that the trie commits to.
     fn encode(&self) -> Vec<u8>;
-    /// Forgets stored nodes that hang on the value; see [`Trie::prune`]. Returns the replacement, if anything changed, and
+    /// Forgets written nodes that hang on the value; see [`Trie::prune`]. Returns the replacement, if anything changed, and
     /// how many nodes stay.
-    fn prune(&self, before: u64) -> (Option<Self>, usize);
+    fn prune(&self, old: Old) -> (Option<Self>, usize);
+    /// Loads the old nodes that hang on the value; see [`Trie::sweep`]. Returns the replacement, if anything changed.
+    fn sweep(&self, sweep: &mut Sweep<'_, impl Source>) -> Result<Option<Self>, StoreError>;
+    /// Writes what hangs on the value, then appends the value to its leaf's record. Returns the oldest segment of what hangs
+    /// on it.
+    fn record(&self, sink: &mut impl Sink, out: &mut Vec<u8>) -> Result<Option<u32>, StoreError>;
+    /// Inverse of [`Self::record`].
+    fn from_record(record: &[u8]) -> Option<Self>;
 }
 
 impl Value for U256 {
@@ -23,8 +30,21 @@ impl Value for U256 {
         alloy::rlp::encode(self)
     }
 
-    fn prune(&self, _: u64) -> (Option<Self>, usize) {
+    fn prune(&self, _: Old) -> (Option<Self>, usize) {
         (None, 0)
+    }
+
+    fn sweep(&self, _: &mut Sweep<'_, impl Source>) -> Result<Option<Self>, StoreError> {
+        Ok(None)
+    }
+
+    fn record(&self, _: &mut impl Sink, out: &mut Vec<u8>) -> Result<Option<u32>, StoreError> {
+        out.extend_from_slice(&self.to_be_bytes_trimmed_vec());
+        Ok(None)
+    }
+
+    fn from_record(record: &[u8]) -> Option<Self> {
+        Self::try_from_be_slice(record)
     }
 }
 
@@ -49,26 +69,15 @@ impl AccountLeaf {
     }
 }
 
-impl Value for AccountLeaf {
-    fn encode(&self) -> Vec<u8> {
-        alloy::rlp::encode(self.trie_account())
-    }
-
-    fn prune(&self, before: u64) -> (Option<Self>, usize) {
-        let (storage, kept) = self.storage.pruned(before);
-        (storage.map(|storage| Self { storage, ..self.clone() }), kept)
-    }
-}
-
 /// A reference to a node.
 #[derive(Clone, Debug)]
 pub(crate) enum Child<V> {
-    /// Not in memory: how its parent refers to it, and whether it is a leaf.
+    /// Not in memory.
     Stored {
-        /// Hash, or the node itself if it is shorter.
+        /// How its parent refers to it: its hash, or the node itself if it is shorter.
         rlp: RlpNode,
-        /// Leaves are read from the flat tables, other nodes from their rows.
-        leaf: bool,
+        /// Where its record is.
+        place: Place,
     },
     /// In memory.
     Loaded(Arc<Node<V>>),
@@ -81,6 +90,8 @@ pub(crate) struct Node<V> {
     pub(super) rlp: Option<RlpNode>,
     /// Height of the last block that changed it, or loaded it for a change.
     pub(super) stamp: u64,
+    /// Where its record is, once it is written. All tries that share the node learn it at once.
+    pub(super) place: OnceLock<Place>,
     /// The rest.
     pub(super) kind: Kind<V>,
 }
@@ -109,7 +120,7 @@ pub(crate) enum Kind<V> {
 /// Up to 16 children. No key ends at a branch: keys have one length.
 #[derive(Clone, Debug)]
 pub(crate) struct Branch<V> {
-    mask: u16,
+    pub(super) mask: u16,
     /// The present children, ascending by nibble.
     pub(super) children: Vec<Child<V>>,
 }
@@ -156,14 +167,14 @@ impl<V> Branch<V> {
         }
     }
 
-    /// The nibbles of the children, in order.
-    pub(super) fn nibbles(&self) -> Vec<u8> {
-        (0..16).filter(|nibble| self.has(*nibble)).collect()
+    /// The children with their nibbles, ascending.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (u8, &Child<V>)> {
+        (0..16).filter(|nibble| self.has(*nibble)).zip(&self.children)
     }
 }
 
 impl<V: Value> Child<V> {
-    fn rlp(&self) -> &RlpNode {
+    pub(super) fn rlp(&self) -> &RlpNode {
         match self {
             Self::Stored { rlp, .. } => rlp,
             Self::Loaded(node) => {
@@ -172,42 +183,19 @@ impl<V: Value> Child<V> {
         }
     }
 
-    fn is_leaf(&self) -> bool {
+    /// The node, from memory or the log. `path` is the node's.
+    pub(super) fn resolve(&self, path: &Nibbles, source: &impl Source, stamp: u64) -> Result<Arc<Node<V>>, StoreError> {
         match self {
-            Self::Stored { leaf, .. } => *leaf,
-            Self::Loaded(node) => matches!(node.kind, Kind::Leaf { .. }),
+            Self::Loaded(node) => Ok(node.clone()),
+            Self::Stored { rlp, place } => Ok(Arc::new(Node::read(rlp, *place, path, source, stamp)?)),
         }
-    }
-
-    /// The node, from memory or the store. `path` is the node's.
-    pub(super) fn resolve(
-        &self,
-        path: &Nibbles,
-        source: &impl Source<V>,
-        stamp: u64,
-    ) -> Result<Arc<Node<V>>, StoreError> {
-        let (rlp, leaf) = match self {
-            Self::Loaded(node) => return Ok(node.clone()),
-            Self::Stored { rlp, leaf } => (rlp, *leaf),
-        };
-        let node = if leaf {
-            let (key, value) = source.leaf(path)?.ok_or(StoreError::NodeMissing { path: path.to_vec() })?;
-            Node::new(Kind::Leaf { path: Nibbles::unpack(key).slice(path.len()..), value }, stamp)
-        } else {
-            let row = source.node(path)?.ok_or(StoreError::NodeMissing { path: path.to_vec() })?;
-            Node::from_row(&row, stamp).ok_or(StoreError::NodeMalformed { path: path.to_vec() })?
-        };
-        if RlpNode::from_rlp(&node.encode()) != *rlp {
-            return Err(StoreError::NodeHash { path: path.to_vec() });
-        }
-        Ok(Arc::new(Node { rlp: Some(rlp.clone()), ..node }))
     }
 
     /// The node to change: loaded, unshared, marked as changed.
     pub(super) fn load(
         &mut self,
         path: &Nibbles,
-        source: &impl Source<V>,
+        source: &impl Source,
         stamp: u64,
     ) -> Result<&mut Node<V>, StoreError> {
         if let Self::Stored { .. } = self {
@@ -216,21 +204,36 @@ impl<V: Value> Child<V> {
         let Self::Loaded(node) = self else { unreachable!("loaded above") };
         let node = Arc::make_mut(node);
         node.rlp = None;
+        node.place = OnceLock::new();
         node.stamp = stamp;
         Ok(node)
     }
 }
 
-const BRANCH: u8 = 1;
-const EXTENSION: u8 = 2;
-
 impl<V: Value> Node<V> {
     pub(super) const fn new(kind: Kind<V>, stamp: u64) -> Self {
-        Self { rlp: None, stamp, kind }
+        Self { rlp: None, stamp, place: OnceLock::new(), kind }
     }
 
     pub(super) fn leaf(path: Nibbles, value: V, stamp: u64) -> Arc<Self> {
         Arc::new(Self::new(Kind::Leaf { path, value }, stamp))
+    }
+
+    /// Reads the node from the log; it must be the one that `rlp` names.
+    pub(super) fn read(
+        rlp: &RlpNode,
+        place: Place,
+        path: &Nibbles,
+        source: &impl Source,
+        stamp: u64,
+    ) -> Result<Self, StoreError> {
+        let record = source.record(place.at())?;
+        let node =
+            Self::from_record(&record, stamp).ok_or_else(|| StoreError::NodeMalformed { path: path.to_vec() })?;
+        if RlpNode::from_rlp(&node.encode()) != *rlp {
+            return Err(StoreError::NodeHash { path: path.to_vec() });
+        }
+        Ok(Self { rlp: Some(rlp.clone()), place: OnceLock::from(place), ..node })
     }
 
     /// The node's RLP. Its children are sealed.
@@ -267,73 +270,6 @@ impl<V: Value> Node<V> {
             }
         }
     }
-
-    /// The node's row; leaves have none. Branch: 1, mask, leaf mask, children. Extension: 2, length, nibbles, child.
-    /// A child is one length byte (33 for a hash) and its bytes.
-    pub(super) fn row(&self) -> Option<Vec<u8>> {
-        let mut out = Vec::with_capacity(64);
-        let put = |child: &Child<V>, out: &mut Vec<u8>| {
-            let rlp = child.rlp();
-            out.push(u8::try_from(rlp.len()).unwrap_or(u8::MAX));
-            out.extend_from_slice(rlp);
-        };
-        match &self.kind {
-            Kind::Leaf { .. } => return None,
-            Kind::Extension { path, child } => {
-                out.push(EXTENSION);
-                out.push(u8::try_from(path.len()).unwrap_or(u8::MAX));
-                out.extend(path.iter());
-                put(child, &mut out);
-            }
-            Kind::Branch(branch) => {
-                out.push(BRANCH);
-                let mut leaves = 0u16;
-                for (nibble, child) in branch.nibbles().into_iter().zip(&branch.children) {
-                    leaves |= u16::from(child.is_leaf()) << nibble;
-                }
-                out.extend_from_slice(&branch.mask.to_be_bytes());
-                out.extend_from_slice(&leaves.to_be_bytes());
-                branch.children.iter().for_each(|child| put(child, &mut out));
-            }
-        }
-        Some(out)
-    }
-
-    /// Inverse of [`Self::row`]; the node is not sealed.
-    pub(super) fn from_row(row: &[u8], stamp: u64) -> Option<Self> {
-        let (tag, mut rest) = row.split_first()?;
-        let child = |rest: &mut &[u8], leaf: bool| {
-            let (length, tail) = rest.split_first()?;
-            let (rlp, tail) = tail.split_at_checked(usize::from(*length))?;
-            *rest = tail;
-            RlpNode::from_raw(rlp).map(|rlp| Child::Stored { rlp, leaf })
-        };
-        let kind = match *tag {
-            EXTENSION => {
-                let (length, tail) = rest.split_first()?;
-                let (path, mut tail) = tail.split_at_checked(usize::from(*length))?;
-                if path.iter().any(|nibble| *nibble > 15) || path.len() > 64 {
-                    return None;
-                }
-                let child = child(&mut tail, false)?;
-                rest = tail;
-                Kind::Extension { path: Nibbles::from_nibbles_unchecked(path), child }
-            }
-            BRANCH => {
-                let (mask, tail) = rest.split_first_chunk::<2>()?;
-                let (leaves, tail) = tail.split_first_chunk::<2>()?;
-                rest = tail;
-                let (mask, leaves) = (u16::from_be_bytes(*mask), u16::from_be_bytes(*leaves));
-                let mut children = Vec::with_capacity(mask.count_ones() as usize);
-                for nibble in (0..16).filter(|nibble| mask & (1 << nibble) != 0) {
-                    children.push(child(&mut rest, leaves & (1 << nibble) != 0)?);
-                }
-                Kind::Branch(Branch { mask, children })
-            }
-            _ => return None,
-        };
-        rest.is_empty().then(|| Self::new(kind, stamp))
-    }
 }
 
 fn list(payload_length: usize, fill: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
@@ -341,45 +277,4 @@ fn list(payload_length: usize, fill: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     Header { list: true, payload_length }.encode(&mut out);
     fill(&mut out);
     out
-}
-
-/// Forgets what is older than `before` below a sealed node that stays. Returns its replacement, if anything changed, and how
-/// many nodes stay, this one included. What does not change stays shared with the tries of other blocks.
-pub(super) fn prune<V: Value>(node: &Arc<Node<V>>, before: u64) -> (Option<Arc<Node<V>>>, usize) {
-    let replaced = |kind| Some(Arc::new(Node { rlp: node.rlp.clone(), stamp: node.stamp, kind }));
-    match &node.kind {
-        Kind::Leaf { path, value } => {
-            let (value, kept) = value.prune(before);
-            (value.and_then(|value| replaced(Kind::Leaf { path: *path, value })), kept + 1)
-        }
-        Kind::Extension { path, child } => {
-            let (child, kept) = prune_child(child, before);
-            (child.and_then(|child| replaced(Kind::Extension { path: *path, child })), kept + 1)
-        }
-        Kind::Branch(branch) => {
-            let mut changed: Option<Branch<V>> = None;
-            let mut kept = 1;
-            for (index, child) in branch.children.iter().enumerate() {
-                let (replacement, more) = prune_child(child, before);
-                kept += more;
-                if let Some(replacement) = replacement {
-                    changed.get_or_insert_with(|| branch.clone()).children[index] = replacement;
-                }
-            }
-            (changed.and_then(|branch| replaced(Kind::Branch(branch))), kept)
-        }
-    }
-}
-
-fn prune_child<V: Value>(child: &Child<V>, before: u64) -> (Option<Child<V>>, usize) {
-    match child {
-        Child::Stored { .. } => (None, 0),
-        Child::Loaded(node) if node.stamp < before && node.rlp.is_some() => {
-            (Some(Child::Stored { rlp: child.rlp().clone(), leaf: child.is_leaf() }), 0)
-        }
-        Child::Loaded(node) => {
-            let (node, kept) = prune(node, before);
-            (node.map(Child::Loaded), kept)
-        }
-    }
 }

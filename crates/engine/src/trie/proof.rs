@@ -1,6 +1,6 @@
 //! Merkle proofs: the nodes between the root and a key.
 
-use super::{Kind, Source, Trie, Value, load_root};
+use super::{Source, Trie, Value, load_root, node::Kind};
 use crate::error::StoreError;
 use alloy::primitives::{B256, Bytes};
 use alloy_trie::Nibbles;
@@ -8,12 +8,12 @@ use alloy_trie::Nibbles;
 impl<V: Value> Trie<V> {
     /// The RLP of the nodes from the root towards `key`, as `eth_getProof` returns them (nodes shorter than a hash are part
     /// of their parent), and the value if the key is present. Sealed tries only.
-    pub(crate) fn prove(&self, key: &B256, source: &impl Source<V>) -> Result<(Vec<Bytes>, Option<V>), StoreError> {
+    pub(crate) fn prove(&self, key: &B256, source: &impl Source) -> Result<(Vec<Bytes>, Option<V>), StoreError> {
         let key = Nibbles::unpack(key);
         let mut proof = Vec::new();
         let mut node = match self {
             Self::Empty => return Ok((proof, None)),
-            Self::Stored(hash) => load_root(*hash, source, 0)?,
+            Self::Stored { hash, place } => load_root(*hash, *place, source, 0)?,
             Self::Loaded { node, .. } => node.clone(),
         };
         let mut depth = 0;

@@ -5,18 +5,24 @@ use alloy::primitives::{Address, B256};
 use baton_engine::{Config, Engine};
 use std::{
     io::{BufRead, BufReader, Write},
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
 
 const DIRECTORY: &str = "BATON_CRASH_DIRECTORY";
 
+/// Many small segments of the trie's log, so that a kill is often near the making or freeing of one.
+fn small(directory: &Path) -> Config {
+    Config { trie_segment_bytes: 2_048, ..config(directory, 4) }
+}
+
 /// Not a test of its own: the process that [`a_killed_process_keeps_every_final_block`] kills. Without the variable that
 /// names its directory it does nothing.
 #[test]
 fn a_child_that_finalizes_blocks_until_it_is_killed() {
     let Ok(directory) = std::env::var(DIRECTORY) else { return };
-    let engine = Engine::open(config(directory.as_ref(), 4)).unwrap();
+    let engine = Engine::open(small(directory.as_ref())).unwrap();
     let mut out = std::io::stdout();
     let (mut height, mut parent) = engine.head();
     loop {
@@ -106,7 +112,7 @@ fn a_killed_process_keeps_every_final_block() {
         let (height, hash) = *told.last().unwrap();
         assert!(height > last.0);
 
-        let engine = Engine::open(config(dir.path(), 4)).unwrap();
+        let engine = Engine::open(small(dir.path())).unwrap();
         let head = engine.head();
         assert!(head.0 >= height && head.0 <= height + 1, "told {height}, found {}", head.0);
         assert_eq!(engine.header_at(height).unwrap().unwrap().0, hash);

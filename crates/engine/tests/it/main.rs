@@ -10,5 +10,6 @@ mod history;
 mod logs;
 mod oracle;
 mod programs;
+mod segments;
 mod witness;
 mod world;

@@ -1,0 +1,266 @@
+//! Indexes whose keys come in no order, written in order all the same: each commit adds a sorted run, and runs are merged.
+//!
+//! ```text
+//!   entry: digest of the key (16 bytes), value (8 bytes); a key may have several values
+//!   commit -> run; four runs of one level -> one of the next, unless it would be long
+//! ```
+//!
+//! A row of a B-tree for each entry costs a page of its own, read, copied and written, as soon as the tree is larger than what
+//! is written at once. A run takes a page for 168 entries; merging writes each entry a few times. A search looks into every
+//! run: a dozen on a young chain, then one more for each [`LONGEST`] entries or fewer.
+
+use super::tables::{Bytes2Bytes, Reader};
+use crate::error::StoreError;
+use redb::{ReadableTable, TableDefinition, WriteTransaction};
+
+/// index, run u64, first entry -> entries.
+pub(super) const RUNS: Bytes2Bytes = TableDefinition::new("runs");
+/// index, run u64 -> level u8, entries u64, last height u64.
+pub(super) const RUN_LIST: Bytes2Bytes = TableDefinition::new("run_list");
+
+/// Bytes of an entry.
+const ENTRY: usize = 24;
+/// Entries of a row: with its key and the page's header it fills a page of 4,096 bytes.
+const ROW: usize = 168;
+/// Runs of one level that are merged.
+const FAN: usize = 4;
+/// Most entries of a merged run: merging it takes some 50 ms.
+const LONGEST: u64 = 1 << 20;
+
+/// The beginning of a hash.
+pub(super) type Digest = [u8; 16];
+
+type Entry = [u8; ENTRY];
+
+/// What an index finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Index {
+    /// Hash of a transaction -> height (40 bits), position in the block (24 bits).
+    Transactions = 0,
+    /// Key of an account or slot -> height of a block that changed it.
+    History = 1,
+}
+
+/// A run of an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    /// Ascends with the heights of what is in it.
+    number: u64,
+    level: u8,
+    pub(super) entries: u64,
+    /// Height of the last block in it.
+    pub(super) last: u64,
+}
+
+/// An entry.
+pub(super) fn entry(digest: Digest, value: u64) -> Entry {
+    let mut entry = [0; ENTRY];
+    entry[..16].copy_from_slice(&digest);
+    entry[16..].copy_from_slice(&value.to_be_bytes());
+    entry
+}
+
+impl Index {
+    fn run_key(self, number: u64) -> [u8; 9] {
+        let mut key = [self as u8; 9];
+        key[1..].copy_from_slice(&number.to_be_bytes());
+        key
+    }
+
+    fn row_key(self, number: u64, entry: &[u8]) -> Vec<u8> {
+        [self.run_key(number).as_slice(), entry].concat()
+    }
+
+    /// The runs, oldest first.
+    pub(super) fn runs(self, list: &impl ReadableTable<&'static [u8], &'static [u8]>) -> Result<Vec<Run>, StoreError> {
+        let (low, high) = (self.run_key(0), self.run_key(u64::MAX));
+        let rows = list.range::<&[u8]>(low.as_slice()..=high.as_slice())?;
+        rows.map(|row| {
+            let (key, row) = row?;
+            let mut key = Reader { rest: &key.value()[1..], table: "run_list" };
+            let mut reader = Reader { rest: row.value(), table: "run_list" };
+            let [level] = reader.take()?;
+            let (number, entries) = (u64::from_be_bytes(key.take()?), u64::from_be_bytes(reader.take()?));
+            Ok(Run { number, level, entries, last: u64::from_be_bytes(reader.take()?) })
+        })
+        .collect()
+    }
+
+    /// The least value of `digest` in a run that is at least `from`.
+    pub(super) fn find(
+        self,
+        table: &impl ReadableTable<&'static [u8], &'static [u8]>,
+        run: Run,
+        digest: Digest,
+        from: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        let wanted = entry(digest, from);
+        let (low, at) = (self.row_key(run.number, &[]), self.row_key(run.number, &wanted));
+        // It is in the last row that begins at or below it, or begins the next one.
+        if let Some(row) = table.range::<&[u8]>(low.as_slice()..=at.as_slice())?.next_back() {
+            let row = row?.1;
+            let entries = row.value().as_chunks::<ENTRY>().0;
+            if let Some(found) = entries.get(entries.partition_point(|entry| *entry < wanted)) {
+                return Ok(value_of(found, digest));
+            }
+        }
+        let high = self.row_key(run.number, &[0xff; ENTRY]);
+        match table.range::<&[u8]>(at.as_slice()..=high.as_slice())?.next() {
+            Some(row) => Ok(row?.1.value().first_chunk().and_then(|found| value_of(found, digest))),
+            None => Ok(None),
+        }
+    }
+
+    /// Adds the entries of one commit, whose last block is `last`, and merges what has become many.
+    pub(super) fn add(
+        self,
+        transaction: &WriteTransaction,
+        mut entries: Vec<Entry>,
+        last: u64,
+    ) -> Result<(), StoreError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut list = transaction.open_table(RUN_LIST)?;
+        let mut table = transaction.open_table(RUNS)?;
+        let mut runs = self.runs(&list)?;
+        let mut level = 0;
+        loop {
+            let tail = &runs[runs.len().saturating_sub(FAN - 1)..];
+            let sum = tail.iter().map(|run| run.entries).sum::<u64>() + entries.len() as u64;
+            if tail.len() < FAN - 1 || tail.iter().any(|run| run.level != level) || sum > LONGEST {
+                break;
+            }
+            for run in runs.split_off(runs.len() - (FAN - 1)) {
+                self.take(&mut table, run, &mut entries)?;
+                list.remove(self.run_key(run.number).as_slice())?;
+            }
+            level += 1;
+        }
+        // Sorting notices that most of them are sorted already.
+        entries.sort();
+        let number = runs.last().map_or(0, |run| run.number + 1);
+        for row in entries.chunks(ROW) {
+            table.insert(self.row_key(number, &row[0]).as_slice(), row.as_flattened())?;
+        }
+        let row = [[level].as_slice(), &(entries.len() as u64).to_be_bytes(), &last.to_be_bytes()].concat();
+        list.insert(self.run_key(number).as_slice(), row.as_slice())?;
+        Ok(())
+    }
+
+    /// Moves the rows of a run to the end of `entries`.
+    fn take(
+        self,
+        table: &mut redb::Table<'_, &'static [u8], &'static [u8]>,
+        run: Run,
+        entries: &mut Vec<Entry>,
+    ) -> Result<(), StoreError> {
+        let (low, high) = (self.row_key(run.number, &[]), self.row_key(run.number, &[0xff; ENTRY]));
+        table.retain_in::<&[u8], _>(low.as_slice()..=high.as_slice(), |_, row| {
+            entries.extend_from_slice(row.as_chunks::<ENTRY>().0);
+            false
+        })?;
+        Ok(())
+    }
+
+    /// Drops the runs that hold nothing above this height.
+    pub(super) fn prune(self, transaction: &WriteTransaction, height: u64) -> Result<(), StoreError> {
+        let mut list = transaction.open_table(RUN_LIST)?;
+        let old: Vec<Run> = self.runs(&list)?.into_iter().take_while(|run| run.last <= height).collect();
+        if old.is_empty() {
+            return Ok(());
+        }
+        let mut table = transaction.open_table(RUNS)?;
+        for run in old {
+            self.take(&mut table, run, &mut Vec::new())?;
+            list.remove(self.run_key(run.number).as_slice())?;
+        }
+        Ok(())
+    }
+}
+
+fn value_of(found: &Entry, digest: Digest) -> Option<u64> {
+    let (key, value) = found.split_first_chunk::<16>()?;
+    (*key == digest).then(|| value.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use redb::{Database, ReadableDatabase, backends::InMemoryBackend};
+
+    fn database() -> Database {
+        Database::builder().create_with_backend(InMemoryBackend::new()).unwrap()
+    }
+
+    fn digest(key: u8) -> Digest {
+        alloy::primitives::keccak256([key])[..16].try_into().unwrap()
+    }
+
+    /// Adds one commit's entries.
+    fn add(database: &Database, entries: impl Iterator<Item = (u8, u64)>, last: u64) {
+        let transaction = database.begin_write().unwrap();
+        let entries = entries.map(|(key, value)| entry(digest(key), value)).collect();
+        Index::History.add(&transaction, entries, last).unwrap();
+        transaction.commit().unwrap();
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_entry_is_found_in_its_run_whatever_was_merged(
+            commits in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..400), 1..40),
+            wanted in proptest::collection::vec((any::<u8>(), 0u64..41), 20),
+        ) {
+            let database = database();
+            for (keys, height) in commits.iter().zip(1..) {
+                let keys: std::collections::BTreeSet<u8> = keys.iter().copied().collect();
+                add(&database, keys.into_iter().map(|key| (key, height)), height);
+            }
+            let transaction = database.begin_read().unwrap();
+            let Ok(table) = transaction.open_table(RUNS) else { return Ok(()) };
+            let runs = Index::History.runs(&transaction.open_table(RUN_LIST).unwrap()).unwrap();
+            prop_assert!(runs.len() <= 12, "{} commits are {} runs", commits.len(), runs.len());
+            for (key, from) in wanted {
+                let expected = commits.iter().zip(1..).find(|(keys, at)| *at >= from && keys.contains(&key));
+                let mut found = runs
+                    .iter()
+                    .filter(|run| run.last >= from)
+                    .filter_map(|run| Index::History.find(&table, *run, digest(key), from).unwrap());
+                prop_assert_eq!(found.next(), expected.map(|(_, at)| at));
+                prop_assert_eq!(Index::Transactions.find(&table, runs[0], digest(key), from).unwrap(), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_is_found_wherever_in_the_rows_it_is() {
+        let database = database();
+        add(&database, (1..=1_000).map(|height| (7, height)), 1_000);
+        let transaction = database.begin_read().unwrap();
+        let run = Index::History.runs(&transaction.open_table(RUN_LIST).unwrap()).unwrap()[0];
+        let table = transaction.open_table(RUNS).unwrap();
+        let find = |from| Index::History.find(&table, run, digest(7), from).unwrap();
+        assert!((1..=1_000).all(|height| find(height) == Some(height)));
+        assert_eq!((find(0), find(1_001)), (Some(1), None));
+    }
+
+    #[test]
+    fn runs_that_are_pruned_leave_no_rows() {
+        let database = database();
+        for height in 1..=50u64 {
+            add(&database, (0..200).map(|key| (key, height)), height);
+            let transaction = database.begin_write().unwrap();
+            Index::History.prune(&transaction, height.saturating_sub(10)).unwrap();
+            transaction.commit().unwrap();
+        }
+        let transaction = database.begin_read().unwrap();
+        let runs = Index::History.runs(&transaction.open_table(RUN_LIST).unwrap()).unwrap();
+        let table = transaction.open_table(RUNS).unwrap();
+        let rows: u64 = runs.iter().map(|run| run.entries.div_ceil(ROW as u64)).sum();
+        assert_eq!(redb::ReadableTableMetadata::len(&table).unwrap(), rows);
+        assert!(runs[0].last > 40 && runs[0].last <= 56, "{runs:?}");
+    }
+}
