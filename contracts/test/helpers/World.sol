@@ -199,7 +199,10 @@ abstract contract World is Test {
 
     /// @dev `count` founders with equal stake, started.
     function _start(uint256 count) internal {
-        uint64[] memory ids = _found(count, STAKE);
+        _startWith(_found(count, STAKE));
+    }
+
+    function _startWith(uint64[] memory ids) internal {
         vm.deal(address(this), SUPPLY);
         vm.prevrandao(keccak256("prevrandao"));
         inbox.start{value: SUPPLY}(_genesis(), ids);

@@ -525,3 +525,37 @@ contract BatchInboxTest is World {
         return keccak256(abi.encodePacked(i));
     }
 }
+
+/// @notice A set in which one of four members has five eighths of the stake.
+contract UnequalStakesTest is World {
+    uint256 private heavy;
+
+    function setUp() public override {
+        super.setUp();
+        uint64[] memory ids = _found(4, 20_000e18);
+        vm.prank(owner(ids[3]));
+        staking.topUp(ids[3], 80_000e18);
+        _startWith(ids);
+        ISequencerPool.Member[] memory members = pool.snapshot(0).members;
+        while (members[heavy].id != ids[3]) ++heavy;
+        _advance(5);
+        _prepare(10);
+    }
+
+    /// By count three of four are a quorum, on L1 they are three eighths.
+    function test_many_members_with_less_than_two_thirds_of_the_stake_do_not_suffice() public {
+        bytes32 dataHash = _blobs();
+        IBatchInbox.Certificate memory certificate = _certificate(inbox.hashCore(next), dataHash, 15 ^ (1 << heavy));
+        IBatchInbox.Core memory core = next;
+        address poster = _dutyOperator(0);
+        vm.expectRevert(abi.encodeWithSelector(IBatchInbox.BatchInbox_InsufficientStake.selector, 60_000e18, 160_000e18));
+        vm.prank(poster);
+        inbox.post(core, certificate, "", "");
+    }
+
+    function test_few_members_with_two_thirds_of_the_stake_suffice() public {
+        // 120,000 of 160,000.
+        _post((1 << heavy) | (heavy == 0 ? 2 : 1), "");
+        assertEq(inbox.anchor().index, 1);
+    }
+}

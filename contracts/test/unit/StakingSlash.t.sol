@@ -324,6 +324,19 @@ contract StakingSlashTest is World {
         assertApproxEqAbs(staking.stakeOf(id, alice), 9.5e18, 1);
     }
 
+    /// A slash that spares others is no change of a position that was there before: its shares and its history stay as they are.
+    function test_C8_a_slash_changes_no_shares_of_who_was_there() public {
+        _delegate(alice, 10_000e18);
+        _roll();
+        _delegate(bob, 20_000e18);
+        _roll();
+        _slash(0, 1_000);
+        assertEq(staking.segments(id, alice, 0, 10).length, 1);
+        assertEq(staking.sharesOf(id, alice), 10_000e24);
+        assertEq(staking.segments(id, bob, 0, 10).length, 2);
+        assertGt(staking.sharesOf(id, bob), 20_000e24);
+    }
+
     /// C6, C8: shares that a slash spared earn from the next snapshot on, before anybody touched the position, and as much after.
     function test_C8_spared_shares_are_told_before_and_after_they_are_noted() public {
         _roll();
