@@ -67,6 +67,13 @@ pub(crate) fn trie_of(view: &StateView, limit: Duration) -> Result<Trie<AccountL
     }
 }
 
+/// An account as it was at some height, and the slots that have changed since then.
+#[derive(Default)]
+struct Undone {
+    account: Option<Account>,
+    slots: Vec<(B256, U256)>,
+}
+
 /// The trie after block `height`: the written trie with everything undone that changed since.
 fn rebuild(base: &Base, height: u64, expected: B256, limit: Duration) -> Result<Trie<AccountLeaf>, ReadError> {
     let deadline = Instant::now() + limit;
@@ -83,18 +90,18 @@ fn rebuild(base: &Base, height: u64, expected: B256, limit: Duration) -> Result<
             undone.insert(key, before);
         })?;
     }
-    let mut accounts: BTreeMap<B256, (Option<Account>, Vec<(B256, U256)>)> = BTreeMap::new();
+    let mut accounts: BTreeMap<B256, Undone> = BTreeMap::new();
     for (key, before) in undone {
         match (key, before) {
-            (Key::Account(address), Before::Account(before)) => accounts.entry(address).or_default().0 = before,
+            (Key::Account(address), Before::Account(before)) => accounts.entry(address).or_default().account = before,
             (Key::Slot(address, slot), Before::Slot(before)) => {
-                accounts.entry(address).or_default().1.push((slot, before));
+                accounts.entry(address).or_default().slots.push((slot, before));
             }
             _ => return Err(StoreError::Row { table: "changes" }.into()),
         }
     }
     let mut trie = base.written_trie.clone();
-    for (hashed, (account, slots)) in &accounts {
+    for (hashed, Undone { account, slots }) in &accounts {
         in_time()?;
         let Some(Account { nonce, balance, code_hash }) = *account else {
             trie.remove(hashed, snapshot, 0)?;

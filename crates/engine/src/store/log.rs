@@ -114,7 +114,7 @@ impl Log {
             }
             segments.insert(number, Arc::new(file));
         }
-        if end % SEGMENT > 0 && !segments.contains_key(&last) {
+        if !end.is_multiple_of(SEGMENT) && !segments.contains_key(&last) {
             return Err(StoreError::Record { at: u64::from(last) * SEGMENT });
         }
         let (directory, segments, full) = (Some(directory.to_owned()), Arc::new(segments), full.min(SEGMENT));
@@ -186,7 +186,7 @@ impl Sink for Log {
     fn put(&mut self, record: &[u8]) -> Result<(u64, u32), StoreError> {
         let length = u16::try_from(record.len()).map_err(|_| StoreError::Row { table: "trie" })?;
         let mut at = self.end + self.buffer.len() as u64;
-        if at % SEGMENT > 0 && at % SEGMENT + record.len() as u64 + 2 > self.full {
+        if !at.is_multiple_of(SEGMENT) && at % SEGMENT + record.len() as u64 + 2 > self.full {
             // The rest of this segment stays empty, and is on the disk before anything in the next one.
             self.flush()?;
             if let Some(file) = self.segments.get(&segment_of(self.end)) {
