@@ -2,6 +2,7 @@
 
 use super::{
     Store,
+    addresses::write_addresses,
     logs::write_logs,
     snapshot::decode_changed,
     tables::{
@@ -66,6 +67,7 @@ fn write(
 ) -> Result<(), StoreError> {
     write_blocks(transaction, blocks)?;
     write_logs(transaction, blocks)?;
+    write_addresses(transaction, blocks)?;
     write_state(transaction, blocks, oldest.is_some())?;
     if let Some(oldest) = oldest {
         prune(transaction, oldest, keep_from)?;

@@ -3,11 +3,13 @@
 //! `commit` writes one or several final blocks with everything that follows from them in one atomic transaction: the
 //! database is either wholly before or wholly after it, whatever byte the process dies at.
 
+mod addresses;
 mod commit;
 mod logs;
 mod snapshot;
 mod tables;
 
+pub use addresses::AddressHeights;
 pub use logs::LogHeights;
 pub(crate) use snapshot::{Nothing, Snapshot};
 pub use tables::Outcome;

@@ -2,8 +2,9 @@
 
 use super::tables::{
     ACCOUNT_HISTORY, ACCOUNT_NODES, ACCOUNTS, BLOCKS, Bytes2Bytes, CHANGED, CODES, HEADERS, HEIGHTS, Height2Bytes,
-    Height2Pieces, LOGS, LogKey, META, OUTCOMES, Outcome, RECEIPTS, Reader, STORAGE, STORAGE_HISTORY, STORAGE_NODES,
-    TRANSACTIONS, bounds, decode_account, decode_value, history_key, node_key, slot_key,
+    Height2Pieces, LOGS, LogKey, META, OUTCOMES, Outcome, POSTINGS, PairKey, RECEIPTS, Reader, SEGMENTS, STORAGE,
+    STORAGE_HISTORY, STORAGE_NODES, SegmentRow, TRANSACTIONS, bounds, decode_account, decode_value, history_key,
+    node_key, slot_key,
 };
 use crate::{
     changes::{Account, Storages},
@@ -34,6 +35,8 @@ pub(crate) struct Snapshot {
     heights: Bytes,
     transactions: Bytes,
     pub(super) logs: ReadOnlyTable<&'static LogKey, u32>,
+    pub(super) segments: ReadOnlyTable<u64, SegmentRow>,
+    pub(super) addresses: ReadOnlyTable<PairKey, &'static [u8]>,
     accounts: Bytes,
     storage: Bytes,
     codes: Bytes,
@@ -71,6 +74,8 @@ impl Snapshot {
             heights: bytes(HEIGHTS)?,
             transactions: bytes(TRANSACTIONS)?,
             logs: transaction.open_table(LOGS)?,
+            segments: transaction.open_table(SEGMENTS)?,
+            addresses: transaction.open_table(POSTINGS)?,
             accounts: bytes(ACCOUNTS)?,
             storage: bytes(STORAGE)?,
             codes: bytes(CODES)?,

@@ -15,8 +15,14 @@ pub(crate) type Height2Pieces = TableDefinition<'static, (u64, u32), &'static [u
 /// Key of the index of logs: digest 5 bytes, height 5 bytes.
 pub(crate) type LogKey = [u8; 10];
 
+/// Key of the index of addresses: last height of a segment, digest, height.
+pub(crate) type PairKey = (u64, u32, u64);
+
+/// A segment of it: first height, level, count of pairs.
+pub(crate) type SegmentRow = (u64, u32, u64);
+
 /// Version of this layout.
-pub(crate) const LAYOUT: u64 = 3;
+pub(crate) const LAYOUT: u64 = 4;
 
 /// Bytes of a piece: with its key and the page's header one fills a page of 4,096 bytes. A longer row would take a power of two
 /// of pages, up to half of them empty, which are written with each commit and stay on disk.
@@ -38,6 +44,10 @@ pub(crate) const HEIGHTS: Bytes2Bytes = TableDefinition::new("heights");
 pub(crate) const TRANSACTIONS: Bytes2Bytes = TableDefinition::new("transactions");
 /// digest, height -> places of logs, see [`super::logs`].
 pub(crate) const LOGS: TableDefinition<'static, &'static LogKey, u32> = TableDefinition::new("logs");
+/// last height -> a segment of the index of addresses, see [`super::addresses`].
+pub(crate) const SEGMENTS: TableDefinition<'static, u64, SegmentRow> = TableDefinition::new("segments");
+/// last height of a segment, first pair -> the pairs after it, see [`super::addresses`].
+pub(crate) const POSTINGS: TableDefinition<'static, PairKey, &'static [u8]> = TableDefinition::new("addresses");
 /// keccak(address) -> account.
 pub(crate) const ACCOUNTS: Bytes2Bytes = TableDefinition::new("accounts");
 /// keccak(address), keccak(slot) -> value, trimmed.
