@@ -1,4 +1,4 @@
-# Every recipe works on a machine with Rust 1.95 and Node 20 only: `npx rust-just <recipe>`.
+# Every recipe works on a machine with Rust 1.95, Node 20 and Python 3.11 only: `npx rust-just <recipe>`.
 # Rust is always built as one workspace in one profile, so that every recipe shares one set of artefacts.
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
@@ -55,7 +55,7 @@ differential: tools
     cargo test --workspace --test differential
     cd contracts && BATON_DIFFERENTIAL=10000 ../scripts/forge.sh test --match-path 'test/differential/*'
 
-# Random blocks by the engine and an independent EVM: `ethereumjs`, or `eels` (the executable specification; needs Python 3 with venv).
+# Random blocks by the engine and an independent EVM: `ethereumjs`, or `eels` (the executable specification).
 differential-evm blocks="10000" witness="ethereumjs" seed="3872": tools
     scripts/differential-evm.sh {{ blocks }} {{ witness }} {{ seed }}
 
@@ -63,7 +63,7 @@ differential-evm blocks="10000" witness="ethereumjs" seed="3872": tools
 statetests path: build
     {{ baton }} evm statetest --summary {{ path }}
 
-# Symbolic proofs of the contracts' arithmetic (halmos; needs Python 3 with venv).
+# Symbolic proofs of the contracts' arithmetic (halmos).
 prove *args: tools
     scripts/halmos.sh {{ args }}
 
@@ -125,6 +125,6 @@ ui:
 docs:
     cargo doc --workspace --no-deps
 
-# Check versions and install the pinned tools (anvil, forge, cast, solc, Postgres) into anvil/node_modules.
+# Check versions and install the pinned tools: anvil, forge, cast, solc, Postgres into anvil/node_modules, web3.py into tests/clients/web3py/.venv.
 tools:
     @scripts/tools.sh

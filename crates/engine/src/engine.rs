@@ -8,11 +8,11 @@ use crate::{
     genesis::execute_genesis,
     metrics,
     state::{Base, Caches, StateView},
-    store::{LogHeights, Outcome, Store},
+    store::{AddressHeights, LogHeights, Outcome, Store},
     tree::Tree,
 };
 use alloy::{
-    primitives::{B256, U256},
+    primitives::{Address, B256, U256},
     rpc::types::Filter,
 };
 use baton_primitives::{Header, Parameters, RecoveredBlock};
@@ -298,6 +298,21 @@ impl Engine {
     /// If the store fails.
     pub fn log_heights(&self, filter: &Filter, heights: RangeInclusive<u64>) -> Result<LogHeights, StoreError> {
         LogHeights::new(self.base(), filter, heights)
+    }
+
+    /// The heights of final blocks among `heights`, in the order wanted, that may hold transactions of an address: which it sent
+    /// or got, that created it, or in which it emitted a log. None that holds one is left out; a few that do not may be there.
+    /// It costs a look at each of the index's segments (of up to 262,144 pairs of block and address), whatever their length.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn address_heights(
+        &self,
+        address: &Address,
+        heights: RangeInclusive<u64>,
+        newest_first: bool,
+    ) -> Result<AddressHeights, StoreError> {
+        AddressHeights::new(self.base(), address, heights, newest_first)
     }
 
     /// What batch cutting needs to know of a final block.

@@ -51,7 +51,7 @@ pub use header::prevrandao;
 pub use ports::{Candidate, NoTransactions, TransactionSource};
 pub use simulate::{SimulateError, Simulated, SimulatedBlock, SimulatedCall};
 pub use state::StateView;
-pub use store::{LogHeights, Outcome};
+pub use store::{AddressHeights, LogHeights, Outcome};
 pub use trace::Traces;
 pub use transition::{Environment, Rules, Transition, Transitions, UnknownRules, state_root};
 pub use verify::Expectation;

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A reorganization takes back exactly what the reverted blocks brought. Origins and deposits are kept from the lowest
-//! number that [`L1View::release`] leaves, and always as deep as the deepest reorganization followed.
+//! number that [`L1View::release`] leaves, and always as deep as the deepest reorganization followed. The newest batches are kept
+//! too; older ones go, but not before who asked for them ([`L1View::hold_batches`]) has them.
 
 use crate::{AcceptedBatch, ContractEvent, L1Block};
 use alloy::{eips::BlockNumHash, primitives::B256};
@@ -77,6 +78,8 @@ struct State {
     blocks: VecDeque<Kept>,
     snapshots: BTreeMap<SnapshotId, Arc<Snapshot>>,
     batches: BTreeMap<BatchIndex, Arc<AcceptedBatch>>,
+    /// The last batch that is kept elsewhere, if one that is not must stay here.
+    archived: Option<BatchIndex>,
     epochs: BTreeMap<Epoch, (EpochRow, u64)>,
     started: Option<Started>,
     /// Every registration of keys: L1 block, identity, sequencer; in order.
@@ -115,6 +118,7 @@ impl L1View {
             blocks: VecDeque::new(),
             snapshots: BTreeMap::new(),
             batches: BTreeMap::new(),
+            archived: None,
             epochs: BTreeMap::new(),
             started: None,
             registered: Vec::new(),
@@ -176,6 +180,44 @@ impl L1View {
     /// The newest batch accepted in this L1 block or before, of those kept.
     pub fn last_batch_at(&self, l1_number: u64) -> Option<Arc<AcceptedBatch>> {
         self.state.read().batches.values().rev().find(|b| b.l1_number <= l1_number).cloned()
+    }
+
+    /// The accepted batch that holds a height, if it is among those kept.
+    pub fn batch_holding(&self, height: Height) -> Option<Arc<AcceptedBatch>> {
+        let state = self.state.read();
+        let (mut low, mut high) = (state.batches.first_key_value()?.0.get(), state.batches.last_key_value()?.0.get());
+        // Batches tile the heights.
+        while low < high {
+            let middle = low.midpoint(high);
+            if state.batches.get(&BatchIndex::new(middle))?.core.last_height < height {
+                low = middle.saturating_add(1);
+            } else {
+                high = middle;
+            }
+        }
+        let found = state.batches.get(&BatchIndex::new(low))?;
+        (found.core.first_height <= height && height <= found.core.last_height).then(|| Arc::clone(found))
+    }
+
+    /// From now on batches are kept until [`Self::archived`] is told of them.
+    pub fn hold_batches(&self) {
+        self.state.write().archived.get_or_insert(BatchIndex::ZERO);
+    }
+
+    /// The oldest batches, in order, that leave as soon as they are archived: no reorganization reaches them. At most `limit`.
+    pub fn held_batches(&self, limit: usize) -> Vec<Arc<AcceptedBatch>> {
+        let state = self.state.read();
+        let (Some(archived), Some(lowest)) = (state.archived, state.lowest()) else { return Vec::new() };
+        let spare = state.batches.len().saturating_sub(KEPT_BATCHES);
+        let held = state.batches.values().take(spare).take_while(|b| b.l1_number < lowest);
+        held.filter(|b| b.core.index > archived).take(limit).map(Arc::clone).collect()
+    }
+
+    /// All batches up to this one are kept elsewhere.
+    pub fn archived(&self, index: BatchIndex) {
+        let mut state = self.state.write();
+        state.archived = Some(index);
+        state.prune();
     }
 
     /// The anchor: the newest accepted batch, or the genesis; `None` before the chain began.
@@ -340,16 +382,25 @@ impl State {
         self.prune();
     }
 
+    /// The lowest block that is still needed.
+    fn lowest(&self) -> Option<u64> {
+        let head = self.blocks.back()?.origin.number;
+        Some(self.released.min(head.saturating_sub(self.max_reorg)))
+    }
+
     fn prune(&mut self) {
-        let Some(head) = self.blocks.back().map(|b| b.origin.number) else { return };
-        let lowest = self.released.min(head.saturating_sub(self.max_reorg));
+        let Some(lowest) = self.lowest() else { return };
         while self.blocks.front().is_some_and(|b| b.origin.number < lowest) {
             self.blocks.pop_front();
         }
-        while self.batches.len() > KEPT_BATCHES
-            && self.batches.first_key_value().is_some_and(|(_, b)| b.l1_number < lowest)
-        {
+        let archived = self.archived;
+        let may_go =
+            |b: &AcceptedBatch| b.l1_number < lowest && archived.is_none_or(|archived| b.core.index <= archived);
+        while self.batches.len() > KEPT_BATCHES && self.batches.first_key_value().is_some_and(|(_, b)| may_go(b)) {
             self.batches.pop_first();
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

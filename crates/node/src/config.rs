@@ -1,78 +1,69 @@
 //! What a node is told: one plain struct, parsed and validated once, before the first task starts. Secrets are named by path.
 
-use serde::{Deserialize, Serialize};
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
 use url::Url;
 
+/// Final heights whose state is kept where nothing else is asked for.
+pub const HISTORY_BLOCKS: u64 = 1_024;
+
 /// Configuration of `baton node`. With `keys` it is a sequencer's node, without it a follower.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Directory of everything the node writes; created if absent.
     pub data_dir: PathBuf,
     /// The deployment file (`deployments/<chain id>.json`).
     pub deployment: PathBuf,
     /// Directory of the operator's keys ([`crate::keys`]); none for a follower.
-    #[serde(default)]
     pub keys: Option<PathBuf>,
+    /// Final heights below the head whose state can be read; `None` keeps all (an archive).
+    pub history_blocks: Option<u64>,
     /// L1 access.
     pub l1: L1,
     /// JSON-RPC.
-    #[serde(default)]
     pub rpc: Rpc,
     /// Network among members.
-    #[serde(default)]
     pub p2p: P2p,
     /// JSON-RPC base URLs of nodes whose feed a follower takes blocks from, in order of preference.
-    #[serde(default)]
     pub follow: Vec<Url>,
     /// Posting of batches.
-    #[serde(default)]
     pub poster: Poster,
     /// Consensus.
-    #[serde(default)]
     pub consensus: Consensus,
     /// Prometheus metrics.
-    #[serde(default)]
     pub metrics: Metrics,
     /// The operator's JSON-RPC.
-    #[serde(default)]
     pub admin: Admin,
 }
 
 /// L1 access.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Debug)]
 pub struct L1 {
     /// JSON-RPC URLs, HTTP or WebSocket; several are cross-checked by block hash.
     pub url: Vec<Url>,
     /// Beacon API URLs for blobs; the JSON-RPC URLs where empty (Anvil serves both).
-    #[serde(default)]
     pub beacon_url: Vec<Url>,
 }
 
 /// JSON-RPC over HTTP and WebSocket.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[derive(Clone, Debug)]
 pub struct Rpc {
     /// Where to listen; port 0 picks a free one.
     pub addr: SocketAddr,
-    /// Origins that browsers may call from; `*` allows all.
-    pub cors: Vec<String>,
+    /// Limits and manners of the server.
+    pub server: baton_rpc::Config,
 }
 
 impl Default for Rpc {
     fn default() -> Self {
-        Self { addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 8545)), cors: Vec::new() }
+        Self { addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 8545)), server: baton_rpc::Config::default() }
     }
 }
 
 /// Network among members.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[derive(Clone, Debug)]
 pub struct P2p {
     /// Where to listen. What peers dial is the endpoint registered on L1.
     pub addr: SocketAddr,
@@ -85,8 +76,7 @@ impl Default for P2p {
 }
 
 /// Posting of batches.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[derive(Clone, Debug)]
 pub struct Poster {
     /// Highest fee per gas the node ever offers on L1, gwei.
     pub max_fee_gwei: u64,
@@ -103,24 +93,21 @@ impl Default for Poster {
 }
 
 /// Consensus.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[derive(Clone, Debug, Default)]
 pub struct Consensus {
     /// Sign at once from the journal, without hearing peers first: for a restart of the whole set at once.
     pub trust_journal: bool,
 }
 
 /// Prometheus metrics.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[derive(Clone, Debug, Default)]
 pub struct Metrics {
     /// Where to serve `/metrics`; not served where absent.
     pub addr: Option<SocketAddr>,
 }
 
 /// The operator's JSON-RPC (`admin_*`), apart from everyone's.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[derive(Clone, Debug, Default)]
 pub struct Admin {
     /// Where to serve it, to who has the token in `admin.token` of the data directory; not served where absent.
     pub addr: Option<SocketAddr>,

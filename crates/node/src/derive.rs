@@ -67,7 +67,7 @@ pub async fn derive(
     let l1 = watch_l1(&mut tasks, &endpoints, &deployment);
     let blobs =
         BlobSource::new(BlobConfig { beacons: config.beacon_urls(), members, timeout: Duration::from_secs(10) })?;
-    let engine = open_engine(&config.data_dir, genesis).await?;
+    let engine = open_engine(config, genesis).await?;
     let parameters = engine.parameters();
     let pool = baton_pool::Config::new(parameters.l2_chain_id, parameters.l2_gas_limit);
     let pool = Pool::open(pool, FinalState(engine.clone())).map_err(NodeError::Pool)?;

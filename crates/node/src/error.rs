@@ -40,6 +40,9 @@ pub enum NodeError {
     /// The certificates cannot be opened.
     #[error("certificates: {0}")]
     Certificates(Box<redb::Error>),
+    /// The batches that are no longer in memory.
+    #[error("batches: {0}; remove batches.redb from the data directory if it is damaged: it is read from L1 again")]
+    Batches(String),
     /// The pool's journal.
     #[error("transaction journal: {0}")]
     Pool(io::Error),

@@ -7,7 +7,8 @@
 //! members -batch-> admit into the pool
 //! ```
 //!
-//! What waits too long is sent again, whatever became of the first time: a full queue, a leader that died, an upstream node
+//! Whoever takes a transaction writes it down, a member that got it from another one too: it waits again after a restart. What
+//! waits too long is sent again by the node whose user sent it, whatever became of the first time: a full queue, a leader that died, an upstream node
 //! that was away, a restart. So nothing that was admitted is lost on the way.
 
 use alloy::{
@@ -223,6 +224,50 @@ fn decode(mut bytes: &[u8]) -> Option<Vec<Bytes>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use alloy::{
+        consensus::{SignableTransaction, TxEip1559},
+        network::TxSignerSync,
+        primitives::{TxKind, U256},
+        signers::local::PrivateKeySigner,
+    };
+    use baton_primitives::{IdentityKey, L1Origin, Parameters, Transaction};
+
+    #[tokio::test]
+    async fn what_members_forward_waits_again_after_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let signer = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();
+        let mut genesis = crate::genesis(Parameters::devnet(), 1_700_000_000, L1Origin::default());
+        let balance = U256::from(10u128.pow(18));
+        let account = baton_engine::GenesisAccount { balance, ..Default::default() };
+        genesis.alloc.insert(signer.address(), account);
+        let chain_id = genesis.parameters.l2_chain_id;
+        let engine = baton_engine::Config::new(directory.path().join("state"), genesis);
+        let engine = baton_engine::Engine::open(engine).unwrap();
+        let open = || crate::run::open_pool(directory.path(), &engine).unwrap();
+        let mut transaction = TxEip1559 {
+            chain_id,
+            gas_limit: 21_000,
+            max_fee_per_gas: 10_000_000_000,
+            to: TxKind::Call(signer.address()),
+            ..TxEip1559::default()
+        };
+        let signature = signer.sign_transaction_sync(&mut transaction).unwrap();
+        let transaction = Transaction::Eip1559(transaction.into_signed(signature));
+        let (hash, raw) = (transaction.tx_hash(), Bytes::from(transaction.encoded_2718()));
+
+        let pool = open();
+        let (sender, messages) = mpsc::channel(1);
+        let taking = tokio::spawn(from_members(messages, pool.clone()));
+        sender.send(PeerMessage { from: IdentityKey([1; 32].into()), bytes: encode(&[raw]) }).await.unwrap();
+        drop(sender);
+        taking.await.unwrap();
+        assert!(pool.contains(&hash));
+        drop(pool);
+        let pool = open();
+        assert!(pool.contains(&hash), "a restart forgot it");
+        assert!(pool.overdue(Duration::ZERO, 1).is_empty(), "it is of another node's user");
+    }
 
     #[test]
     fn a_batch_round_trips_and_a_torn_one_is_refused() {

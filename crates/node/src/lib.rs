@@ -1,6 +1,7 @@
 //! Joins actors, supervises, drains. No rules here.
 
 mod admin;
+mod batches;
 mod certificates;
 pub mod config;
 mod derive;

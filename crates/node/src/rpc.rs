@@ -9,7 +9,7 @@ mod submit;
 #[cfg(test)]
 mod tests;
 
-use crate::{forward::Submitter, ledger::Ledger, sets::LedgerSets};
+use crate::{batches::Batches, forward::Submitter, ledger::Ledger, sets::LedgerSets};
 use alloy::primitives::{B256, Bytes};
 use baton_consensus::Status;
 use baton_engine::{ReadError as EngineReadError, StoreError};
@@ -30,6 +30,7 @@ pub(crate) struct Backend {
     consensus: Option<watch::Receiver<Status>>,
     submitter: Submitter,
     blobs: Blobs,
+    batches: Arc<Batches>,
 }
 
 impl Backend {
@@ -39,9 +40,10 @@ impl Backend {
         submitter: Submitter,
         consensus: Option<watch::Receiver<Status>>,
         blobs: Blobs,
+        batches: Arc<Batches>,
     ) -> Self {
         let sets = LedgerSets(Arc::clone(&ledger));
-        Self { ledger, sets, recent: Recent::default(), consensus, submitter, blobs }
+        Self { ledger, sets, recent: Recent::default(), consensus, submitter, blobs, batches }
     }
 
     /// The last final height.

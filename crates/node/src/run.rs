@@ -7,6 +7,7 @@
 
 use crate::{
     admin::{self, Operator},
+    batches::{self, Batches},
     certificates::Certificates,
     config::Config,
     error::NodeError,
@@ -66,9 +67,13 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), NodeErro
     let l1 = watch_l1(&mut tasks, &endpoints, &deployment);
     tasks.spawn("parameter check", check_parameters(endpoints.clone(), deployment.clone()));
 
-    let engine = open_engine(&config.data_dir, genesis.clone()).await?;
+    let engine = open_engine(&config, genesis.clone()).await?;
     let pool = open_pool(&config.data_dir, &engine)?;
     let certificates = Certificates::open(&config.data_dir.join("certificates.redb"))?;
+    let batches = Batches::open(&config.data_dir.join("batches.redb"));
+    let batches = Arc::new(batches.map_err(|error| NodeError::Batches(error.to_string()))?);
+    let archiving = batches::archive(Arc::clone(&batches), l1.view.clone(), tasks.stop.clone());
+    tasks.spawn("archive of batches", archiving);
     let genesis_block = Arc::new(genesis_block);
     let ledger =
         Arc::new(Ledger::new(engine.clone(), pool, l1.view.clone(), genesis_block, genesis.origin, certificates));
@@ -103,12 +108,12 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), NodeErro
     }
 
     let status = mailbox.as_ref().map(Mailbox::status);
-    let backend = Arc::new(Backend::new(Arc::clone(&ledger), submitter, status, blobs));
+    let backend = Arc::new(Backend::new(Arc::clone(&ledger), submitter, status, blobs, batches));
     let address = listener.local_addr().unwrap_or(config.rpc.addr);
     if let Some(admin) = config.admin.addr {
         serve_admin(&mut tasks, admin, address, &config, Arc::clone(&backend), &stop).await?;
     }
-    let server = Server::new(rpc_config(&config), backend);
+    let server = Server::new(config.rpc.server.clone(), backend);
     let served = tasks.stop.clone();
     tasks.spawn("JSON-RPC", async move {
         server.serve(listener, served).await;
@@ -337,28 +342,21 @@ pub(crate) async fn last_write(engine: Engine) -> Result<(), NodeError> {
     written.map(drop).map_err(|error| NodeError::Engine(error.into()))
 }
 
-pub(crate) async fn open_engine(data_dir: &Path, genesis: baton_engine::Genesis) -> Result<Engine, NodeError> {
-    let mut config = baton_engine::Config::new(data_dir.join("state"), genesis);
+pub(crate) async fn open_engine(node: &Config, genesis: baton_engine::Genesis) -> Result<Engine, NodeError> {
+    let mut config = baton_engine::Config::new(node.data_dir.join("state"), genesis);
+    config.history_blocks = node.history_blocks;
+    config.call_gas_cap = node.rpc.server.gas_cap;
+    config.call_timeout = node.rpc.server.long_read_timeout;
     // A killed node is given the last blocks again: by consensus, which has them on disk, by the feed, or by L1.
     config.sync_interval = SYNC_INTERVAL;
     let opened = tokio::task::spawn_blocking(move || Engine::open(config)).await;
     Ok(opened.map_err(|_| NodeError::Ended("opening the state"))??)
 }
 
-fn open_pool(data_dir: &Path, engine: &Engine) -> Result<Pool, NodeError> {
+pub(crate) fn open_pool(data_dir: &Path, engine: &Engine) -> Result<Pool, NodeError> {
     let parameters = engine.parameters();
     let mut config = baton_pool::Config::new(parameters.l2_chain_id, parameters.l2_gas_limit);
     config.least_fee = u128::from(baton_derive::MIN_BASE_FEE);
     config.journal = Some(data_dir.join("transactions"));
     Pool::open(config, FinalState(engine.clone())).map_err(NodeError::Pool)
-}
-
-fn rpc_config(config: &Config) -> baton_rpc::Config {
-    let mut rpc = baton_rpc::Config::default();
-    rpc.cors = match config.rpc.cors.as_slice() {
-        [] => rpc.cors,
-        origins if origins.iter().any(|o| o == "*") => baton_rpc::Allow::Any,
-        origins => baton_rpc::Allow::Only(origins.to_vec()),
-    };
-    rpc
 }

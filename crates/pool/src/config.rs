@@ -26,7 +26,7 @@ pub struct Config {
     /// Fates remembered of transactions that left without being included: the newest. Each takes 200 to 500 bytes of memory,
     /// and 100 to 300 of the journal.
     pub remembered_fates: usize,
-    /// File of the local transactions, and of the fates; none where they need not survive a restart.
+    /// File of what waits, and of the fates; none where they need not survive a restart.
     pub journal: Option<PathBuf>,
 }
 

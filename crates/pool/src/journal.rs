@@ -1,19 +1,25 @@
-//! On disk, so that they survive a restart: local transactions, and why transactions left without being included.
+//! On disk, so that they survive a restart: transactions that wait, and why others left without being included.
 //!
-//! An append-only file of records (u32 length, bytes): a transaction as EIP-2718 bytes, or a fate as a zero byte (no
-//! transaction begins with one), the transaction's hash and the reason in UTF-8. What comes later counts: a transaction whose
-//! fate follows does not wait again, one that follows its fate was taken again.
+//! An append-only file of records (u32 length, bytes): a transaction of this node's users as EIP-2718 bytes, one that another
+//! node forwarded as the byte 0x80 and those, or a fate as a zero byte, the transaction's hash and the reason in UTF-8 (no
+//! transaction begins with 0 or 0x80). What comes later counts: a transaction whose fate follows does not wait again, one that
+//! follows its fate was taken again. So records are in the order in which the pool changed.
 //!
 //! A torn tail after a crash is cut off at the last whole record. The file is rewritten, with what still waits and the fates
 //! that are remembered, when the pool opens it and when it has grown to [`ROTATE_BYTES`], or to twice of what it had to hold
 //! then.
 
-use alloy::primitives::{B256, Bytes, keccak256};
+use crate::PoolTransaction;
+use alloy::{
+    eips::Encodable2718,
+    primitives::{B256, Bytes, keccak256},
+};
 use std::{
     collections::HashMap,
     fs::{File, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Size at which the file is rewritten.
@@ -21,12 +27,57 @@ pub(crate) const ROTATE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// First byte of a fate.
 const FATE: u8 = 0;
+/// First byte of a transaction that another node forwarded.
+const FORWARDED: u8 = 0x80;
+
+/// A change of the pool that must survive a restart.
+#[derive(Clone, Debug)]
+pub(crate) enum Record {
+    /// It waits.
+    Taken {
+        transaction: Arc<PoolTransaction>,
+        /// Whether it is of this node's own users.
+        local: bool,
+    },
+    /// It left without being included, for this reason.
+    Fate(B256, String),
+}
+
+impl Record {
+    fn put(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend([0; 4]);
+        match self {
+            Self::Taken { transaction, local } => {
+                out.extend((!local).then_some(FORWARDED));
+                transaction.transaction.encode_2718(out);
+            }
+            Self::Fate(hash, why) => {
+                out.push(FATE);
+                out.extend_from_slice(hash.as_slice());
+                out.extend_from_slice(why.as_bytes());
+            }
+        }
+        let length = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
+        out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    }
+}
+
+/// A transaction of the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Journalled {
+    pub(crate) hash: B256,
+    /// EIP-2718 bytes.
+    pub(crate) raw: Bytes,
+    /// Whether it is of this node's own users.
+    pub(crate) local: bool,
+}
 
 /// Transactions and fates, each in the order in which they came.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Content {
-    /// Transactions that had no fate yet, with their hashes.
-    pub(crate) waiting: Vec<(B256, Bytes)>,
+    /// Transactions that had no fate yet.
+    pub(crate) waiting: Vec<Journalled>,
     /// Reasons.
     pub(crate) fates: Vec<(B256, String)>,
 }
@@ -41,7 +92,8 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Opens or creates the file and gives what it holds.
+    /// Opens or creates the file and gives what it holds. What follows a torn tail could not be read: the caller
+    /// [rewrites](Self::rewrite) the file before it appends.
     pub(crate) fn open(path: &Path) -> io::Result<(Self, Content)> {
         let mut content = Vec::new();
         match File::open(path) {
@@ -49,41 +101,23 @@ impl Journal {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e),
         }
-        let content = read(&content);
-        let mut journal = Self { path: path.into(), file: append(path)?, bytes: 0, rotate: ROTATE_BYTES };
-        let raw: Vec<Bytes> = content.waiting.iter().map(|(_, raw)| raw.clone()).collect();
-        journal.rewrite(&content.fates, &raw)?;
-        Ok((journal, content))
+        let journal = Self { path: path.into(), file: append(path)?, bytes: 0, rotate: ROTATE_BYTES };
+        Ok((journal, read(&content)))
     }
 
-    /// Appends transactions. Whether the file must be [rewritten](Self::rewrite) is the answer.
-    pub(crate) fn push<'a>(&mut self, transactions: impl IntoIterator<Item = &'a [u8]>) -> io::Result<bool> {
-        let mut records = Vec::new();
-        transactions.into_iter().for_each(|raw| put(&mut records, &[raw]));
-        self.write(&records)
-    }
-
-    /// Appends fates. Whether the file must be [rewritten](Self::rewrite) is the answer.
-    pub(crate) fn push_fates(&mut self, fates: &[(B256, String)]) -> io::Result<bool> {
-        let mut records = Vec::new();
-        fates.iter().for_each(|(hash, why)| put_fate(&mut records, hash, why));
-        self.write(&records)
-    }
-
-    fn write(&mut self, records: &[u8]) -> io::Result<bool> {
-        self.file.write_all(records)?;
+    /// Appends records. Whether the file must be [rewritten](Self::rewrite) is the answer.
+    pub(crate) fn push(&mut self, records: &[Record]) -> io::Result<bool> {
+        let records = encode(records);
+        self.file.write_all(&records)?;
         self.bytes += records.len() as u64;
         Ok(self.bytes > self.rotate)
     }
 
     /// Replaces the content, atomically.
-    pub(crate) fn rewrite(&mut self, fates: &[(B256, String)], transactions: &[Bytes]) -> io::Result<()> {
+    pub(crate) fn rewrite(&mut self, records: &[Record]) -> io::Result<()> {
         let temporary = self.path.with_extension("new");
         let mut file = File::create(&temporary)?;
-        let mut records = Vec::new();
-        // Fates first: what waits may be there for the second time.
-        fates.iter().for_each(|(hash, why)| put_fate(&mut records, hash, why));
-        transactions.iter().for_each(|raw| put(&mut records, &[raw]));
+        let records = encode(records);
         file.write_all(&records)?;
         file.sync_all()?;
         std::fs::rename(&temporary, &self.path)?;
@@ -94,24 +128,19 @@ impl Journal {
     }
 }
 
+fn encode(records: &[Record]) -> Vec<u8> {
+    let mut out = Vec::new();
+    records.iter().for_each(|record| record.put(&mut out));
+    out
+}
+
 fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }
 
-/// Adds a record of these parts.
-fn put(records: &mut Vec<u8>, parts: &[&[u8]]) {
-    let length = parts.iter().map(|part| part.len()).sum::<usize>();
-    records.extend(u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
-    parts.iter().for_each(|part| records.extend_from_slice(part));
-}
-
-fn put_fate(records: &mut Vec<u8>, hash: &B256, why: &str) {
-    put(records, &[&[FATE], hash.as_slice(), why.as_bytes()]);
-}
-
 fn read(mut content: &[u8]) -> Content {
     let mut fates = Vec::new();
-    let mut transactions: Vec<Option<(B256, Bytes)>> = Vec::new();
+    let mut transactions: Vec<Option<Journalled>> = Vec::new();
     let mut places: HashMap<B256, usize> = HashMap::new();
     while let Some((length, rest)) = content.split_first_chunk::<4>() {
         let Ok(length) = usize::try_from(u32::from_be_bytes(*length)) else { break };
@@ -124,13 +153,17 @@ fn read(mut content: &[u8]) -> Content {
                 transactions[place] = None;
             }
             fates.push((hash, String::from_utf8_lossy(why).into_owned()));
-        } else {
-            let hash = keccak256(record);
-            places.entry(hash).or_insert_with(|| {
-                transactions.push(Some((hash, Bytes::copy_from_slice(record))));
-                transactions.len() - 1
-            });
+            continue;
         }
+        let (raw, local) = match record.split_first() {
+            Some((&FORWARDED, raw)) => (raw, false),
+            _ => (record, true),
+        };
+        let hash = keccak256(raw);
+        places.entry(hash).or_insert_with(|| {
+            transactions.push(Some(Journalled { hash, raw: Bytes::copy_from_slice(raw), local }));
+            transactions.len() - 1
+        });
     }
     Content { waiting: transactions.into_iter().flatten().collect(), fates }
 }
@@ -139,22 +172,43 @@ fn read(mut content: &[u8]) -> Content {
 mod tests {
     use super::*;
 
+    fn taken(nonce: u64, local: bool) -> Record {
+        Record::Taken { transaction: crate::transaction::tests::any(nonce), local }
+    }
+
+    fn journalled(record: &Record) -> Journalled {
+        let Record::Taken { transaction, local } = record else { panic!("a fate") };
+        let raw = Bytes::from(transaction.transaction.encoded_2718());
+        Journalled { hash: keccak256(&raw), raw, local: *local }
+    }
+
+    fn fate(record: &Record, why: &str) -> Record {
+        Record::Fate(journalled(record).hash, why.into())
+    }
+
     #[test]
     fn a_torn_tail_is_cut_off_at_the_last_whole_record() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
         let (mut journal, found) = Journal::open(&path).unwrap();
         assert_eq!(found, Content::default());
-        journal.push([b"first".as_slice()]).unwrap();
-        journal.push_fates(&[(B256::repeat_byte(7), "why".into())]).unwrap();
-        journal.push([b"second".as_slice()]).unwrap();
+        let records = [taken(1, true), Record::Fate(B256::repeat_byte(7), "why".into()), taken(2, false)];
+        let ends: Vec<usize> = (1..=3).map(|count| encode(&records[..count]).len()).collect();
+        for record in &records {
+            journal.push(std::slice::from_ref(record)).unwrap();
+        }
         drop(journal);
         let whole = std::fs::read(&path).unwrap();
+        assert_eq!(whole.len(), ends[2]);
         for cut in 0..=whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
             let (_, found) = Journal::open(&path).unwrap();
-            let waiting = usize::from(cut >= 9) + usize::from(cut >= 59);
-            assert_eq!((found.waiting.len(), found.fates.len()), (waiting, usize::from(cut >= 49)), "cut at {cut}");
+            let waiting = usize::from(cut >= ends[0]) + usize::from(cut >= ends[2]);
+            assert_eq!(
+                (found.waiting.len(), found.fates.len()),
+                (waiting, usize::from(cut >= ends[1])),
+                "cut at {cut}"
+            );
         }
     }
 
@@ -163,17 +217,17 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
         let (mut journal, _) = Journal::open(&path).unwrap();
-        let transaction = |raw: &'static [u8]| (keccak256(raw), Bytes::from_static(raw));
-        let why = |raw: &[u8], why: &str| (keccak256(raw), why.to_owned());
-        journal.push([b"one".as_slice(), b"two", b"two", b"three"]).unwrap();
-        journal.push_fates(&[why(b"one", "first"), why(b"two", "second")]).unwrap();
-        journal.push([b"two".as_slice()]).unwrap();
+        let (one, two, three) = (taken(1, true), taken(2, true), taken(3, false));
+        journal.push(&[one.clone(), two.clone(), two.clone(), three.clone()]).unwrap();
+        let fates = [fate(&one, "first"), fate(&two, "second")];
+        journal.push(&fates).unwrap();
+        journal.push(std::slice::from_ref(&two)).unwrap();
         let (mut journal, found) = Journal::open(&path).unwrap();
-        assert_eq!(found.waiting, [transaction(b"three"), transaction(b"two")]);
-        assert_eq!(found.fates, [why(b"one", "first"), why(b"two", "second")]);
+        assert_eq!(found.waiting, [journalled(&three), journalled(&two)]);
+        let why = |record: &Record, why: &str| (journalled(record).hash, why.to_owned());
+        assert_eq!(found.fates, [why(&one, "first"), why(&two, "second")]);
 
-        let raw: Vec<Bytes> = found.waiting.iter().map(|(_, raw)| raw.clone()).collect();
-        journal.rewrite(&found.fates, &raw).unwrap();
+        journal.rewrite(&[&fates[..], &[three, two]].concat()).unwrap();
         assert_eq!(Journal::open(&path).unwrap().1, found);
     }
 }

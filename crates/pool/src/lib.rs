@@ -3,7 +3,7 @@
 //! ```text
 //! raw bytes -> validate (decode, sender, costs: no lock) -> insert (one short lock) -> by sender and nonce
 //!                                                              |-> watch: ready count, broadcast: new ready hashes
-//! best() : a snapshot ordered by tip <- block building          |-> journal: local transactions survive a restart
+//! best() : a snapshot ordered by tip <- block building          |-> journal: what waits survives a restart
 //! on_final() : nonces move on, what was included or can never be included leaves, each with a remembered fate
 //! ```
 //!

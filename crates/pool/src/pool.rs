@@ -2,14 +2,14 @@
 
 use crate::{
     Account, Best, Config, PoolTransaction, Refusal, State,
-    fates::Fates,
-    journal::{Content, Journal},
+    fates::{self, Fates},
+    journal::{Content, Journal, Record},
     order::Entry,
     validate,
 };
 use alloy::primitives::{Address, B256, Bytes};
 use baton_primitives::RecoveredBlock;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rayon::prelude::*;
 use std::{
     cmp::Reverse,
@@ -121,10 +121,12 @@ struct Waiting {
     local: HashMap<B256, Instant>,
     /// Why others left.
     fates: Fates,
+    /// Changes that are not in the journal yet, in their order; nothing is gathered where there is none.
+    unwritten: Option<Vec<Record>>,
 }
 
 impl Pool {
-    /// Opens the pool; local transactions of the journal that are still valid wait again, and the journal's fates are known.
+    /// Opens the pool; transactions of the journal that are still valid wait again, and the journal's fates are known.
     ///
     /// # Errors
     /// If the journal cannot be read or written.
@@ -133,7 +135,7 @@ impl Pool {
             Some(path) => Journal::open(path).map(|(journal, content)| (Some(Mutex::new(journal)), content))?,
             None => (None, Content::default()),
         };
-        let fates = Fates::new(config.remembered_fates, journal.is_some());
+        let fates = Fates::new(config.remembered_fates);
         let recovery = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("recovery-{i}")).build();
         let shared = Shared {
             config,
@@ -146,9 +148,8 @@ impl Pool {
         };
         let pool = Self { shared: Arc::new(shared) };
         pool.replay(content);
+        pool.shared.waiting.lock().unwritten = pool.shared.journal.is_some().then(Vec::new);
         pool.rewrite_journal();
-        let hashes: Vec<B256> = pool.shared.waiting.lock().by_hash.keys().copied().collect();
-        pool.mark_local(hashes);
         Ok(pool)
     }
 
@@ -159,29 +160,12 @@ impl Pool {
     /// # Errors
     /// Why it is not taken.
     pub fn admit_local(&self, raw: &[u8]) -> Result<B256, Refusal> {
-        let hash = self.admit(raw)?;
-        self.mark_local([hash]);
-        self.write_down([raw]);
-        Ok(hash)
+        self.take(raw, true)
     }
 
     /// As [`Self::admit_local`], several on all cores.
     pub fn admit_all_local(&self, raw: &[Bytes]) -> Vec<Result<B256, Refusal>> {
-        let results = self.admit_all(raw);
-        self.mark_local(results.iter().flatten().copied());
-        self.write_down(raw.iter().zip(&results).filter(|(_, r)| r.is_ok()).map(|(raw, _)| raw.as_ref()));
-        results
-    }
-
-    fn mark_local(&self, hashes: impl IntoIterator<Item = B256>) {
-        let now = Instant::now();
-        let mut waiting = self.shared.waiting.lock();
-        for hash in hashes {
-            // It may be gone already: included, or evicted by the next one.
-            if waiting.by_hash.contains_key(&hash) {
-                waiting.local.insert(hash, now);
-            }
-        }
+        self.take_all(raw, |_| true)
     }
 
     /// Ready transactions of this node's own users that have waited for `age`, at most `limit`; the next call gives each again
@@ -213,27 +197,32 @@ impl Pool {
     /// # Errors
     /// Why it is not taken.
     pub fn admit(&self, raw: &[u8]) -> Result<B256, Refusal> {
+        self.take(raw, false)
+    }
+
+    /// As [`Self::admit`], several on all cores. A sender's transactions are taken in the given order.
+    pub fn admit_all(&self, raw: &[Bytes]) -> Vec<Result<B256, Refusal>> {
+        self.take_all(raw, |_| false)
+    }
+
+    fn take(&self, raw: &[u8], local: bool) -> Result<B256, Refusal> {
         let transaction = validate::decode(&self.shared.config, raw, &|hash, tip| self.glance(hash, tip))?;
         let account =
             self.shared.state.account(transaction.sender).map_err(|error| Refusal::State(error.to_string()))?;
         validate::payable(&transaction, &account)?;
         let hash = transaction.hash;
         let mut waiting = self.shared.waiting.lock();
-        let became_ready = waiting.insert(&self.shared.config, transaction, &account);
-        let (ready, fates) = (waiting.ready, waiting.fates.take_fresh());
-        drop(waiting);
-        self.shared.ready.send_replace(ready);
-        self.write_fates(&fates);
-        let became_ready = became_ready?;
-        for hash in became_ready {
+        let became_ready = waiting.insert(&self.shared.config, transaction, &account, local);
+        self.changed(waiting);
+        for hash in became_ready? {
             // No listener is no error.
             let _ = self.shared.pending.send(hash);
         }
         Ok(hash)
     }
 
-    /// As [`Self::admit`], several on all cores. A sender's transactions are taken in the given order.
-    pub fn admit_all(&self, raw: &[Bytes]) -> Vec<Result<B256, Refusal>> {
+    /// `is_local` tells by the place in `raw` whether a transaction is of this node's own users.
+    fn take_all(&self, raw: &[Bytes], is_local: impl Fn(usize) -> bool) -> Vec<Result<B256, Refusal>> {
         let decode = |raw: &Bytes| validate::decode(&self.shared.config, raw, &|hash, tip| self.glance(hash, tip));
         let decoded: Vec<_> = if raw.len() < PARALLEL_FROM {
             raw.iter().map(decode).collect()
@@ -243,7 +232,7 @@ impl Pool {
         let mut results = Vec::with_capacity(decoded.len());
         let mut became_ready = Vec::new();
         let mut accounts: HashMap<Address, Account> = HashMap::new();
-        for transaction in decoded {
+        for (place, transaction) in decoded.into_iter().enumerate() {
             results.push(transaction.and_then(|transaction| {
                 let account = match accounts.get(&transaction.sender) {
                     Some(account) => *account,
@@ -257,20 +246,25 @@ impl Pool {
                 validate::payable(&transaction, &account)?;
                 let hash = transaction.hash;
                 let mut waiting = self.shared.waiting.lock();
-                became_ready.extend(waiting.insert(&self.shared.config, transaction, &account)?);
+                became_ready.extend(waiting.insert(&self.shared.config, transaction, &account, is_local(place))?);
                 Ok(hash)
             }));
         }
-        let (ready, fates) = {
-            let mut waiting = self.shared.waiting.lock();
-            (waiting.ready, waiting.fates.take_fresh())
-        };
-        self.shared.ready.send_replace(ready);
-        self.write_fates(&fates);
+        self.changed(self.shared.waiting.lock());
         for hash in became_ready {
             let _ = self.shared.pending.send(hash);
         }
         results
+    }
+
+    /// Whoever changes what waits gives the lock back with this.
+    fn changed(&self, waiting: MutexGuard<'_, Waiting>) {
+        let (ready, has_unwritten) = (waiting.ready, waiting.unwritten.as_ref().is_some_and(|list| !list.is_empty()));
+        drop(waiting);
+        self.shared.ready.send_replace(ready);
+        if has_unwritten {
+            self.write_down();
+        }
     }
 
     /// Refuses what is here already, and anything that does not offer more than the worst ready one of a full pool, replacements and
@@ -310,11 +304,8 @@ impl Pool {
         let mut waiting = self.shared.waiting.lock();
         let Some(transaction) = waiting.by_hash.get(&hash).cloned() else { return };
         waiting.remove(transaction.sender, transaction.nonce);
-        waiting.fates.add(hash, why);
-        let (ready, fates) = (waiting.ready, waiting.fates.take_fresh());
-        drop(waiting);
-        self.shared.ready.send_replace(ready);
-        self.write_fates(&fates);
+        waiting.left(hash, why);
+        self.changed(waiting);
     }
 
     /// A block became final and its state readable: its senders' nonces move on.
@@ -337,10 +328,7 @@ impl Pool {
         for (sender, account) in accounts {
             waiting.advance(sender, account.nonce, |hash| included.contains(hash));
         }
-        let (ready, fates) = (waiting.ready, waiting.fates.take_fresh());
-        drop(waiting);
-        self.shared.ready.send_replace(ready);
-        self.write_fates(&fates);
+        self.changed(waiting);
     }
 
     /// Whether the transaction waits.
@@ -409,6 +397,7 @@ impl Waiting {
         config: &Config,
         transaction: PoolTransaction,
         account: &Account,
+        local: bool,
     ) -> Result<Vec<B256>, Refusal> {
         if self.by_hash.contains_key(&transaction.hash) {
             return Err(Refusal::AlreadyKnown);
@@ -433,10 +422,26 @@ impl Waiting {
         self.make_room(config, &transaction, replaced.as_deref(), next)?;
         if let Some(old) = replaced {
             self.remove(address, nonce);
-            self.fates.add(old.hash, format!("replaced by {}", transaction.hash));
+            self.left(old.hash, format!("replaced by {}", transaction.hash));
         }
         self.advance(address, next, |_| false);
-        Ok(self.place(Arc::new(transaction), next))
+        let transaction = Arc::new(transaction);
+        if local {
+            self.local.insert(transaction.hash, Instant::now());
+        }
+        if let Some(unwritten) = &mut self.unwritten {
+            unwritten.push(Record::Taken { transaction: Arc::clone(&transaction), local });
+        }
+        Ok(self.place(transaction, next))
+    }
+
+    /// Remembers why a transaction left.
+    fn left(&mut self, hash: B256, why: String) {
+        let why = fates::shorten(why);
+        if let Some(unwritten) = &mut self.unwritten {
+            unwritten.push(Record::Fate(hash, why.clone()));
+        }
+        self.fates.add(hash, why);
     }
 
     /// The lowest tip among those that are ready.
@@ -502,7 +507,7 @@ impl Waiting {
 
     fn evict(&mut self, sender: Address, nonce: u64) {
         if let Some(transaction) = self.remove(sender, nonce) {
-            self.fates.add(transaction.hash, "evicted: the pool is full of better paid transactions".into());
+            self.left(transaction.hash, "evicted: the pool is full of better paid transactions".into());
         }
     }
 
@@ -586,7 +591,7 @@ impl Waiting {
             if let Some(transaction) = self.take(address, nonce)
                 && !is_included(&transaction.hash)
             {
-                self.fates.add(transaction.hash, format!("nonce {nonce} was used by another transaction"));
+                self.left(transaction.hash, format!("nonce {nonce} was used by another transaction"));
             }
         }
         self.recount(address);

@@ -40,3 +40,22 @@ impl PoolTransaction {
         self.transaction.max_priority_fee_per_gas().unwrap_or_else(|| self.transaction.max_fee_per_gas())
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use alloy::{
+        consensus::{SignableTransaction, TxEip1559},
+        eips::Encodable2718,
+        primitives::Signature,
+    };
+
+    /// A transaction that differs by its nonce. Nobody signed it.
+    pub(crate) fn any(nonce: u64) -> Arc<PoolTransaction> {
+        let signed = TxEip1559 { nonce, ..TxEip1559::default() }.into_signed(Signature::test_signature());
+        let transaction = Transaction::Eip1559(signed);
+        let (hash, size) = (transaction.tx_hash(), transaction.encode_2718_len());
+        let transaction = Arc::new(transaction);
+        Arc::new(PoolTransaction { transaction, hash, sender: Address::ZERO, nonce, size, cost: U256::ZERO })
+    }
+}

@@ -116,6 +116,17 @@ pub trait Chain: Send + Sync + 'static {
         filter: &Filter,
         heights: RangeInclusive<u64>,
     ) -> Result<impl Iterator<Item = Result<Height, ReadError>>, ReadError>;
+    /// The heights among these, newest or oldest first, whose blocks may hold transactions that an address sent or got, that
+    /// created it, or in which it emitted a log: none that holds one is left out, a few that do not may be there.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn address_heights(
+        &self,
+        address: Address,
+        heights: RangeInclusive<u64>,
+        newest_first: bool,
+    ) -> Result<impl Iterator<Item = Result<Height, ReadError>>, ReadError>;
     /// Height and index of a final transaction.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use crate::output::{Format, out};
 use baton_node::{
     Until,
-    config::{Admin, Config, Consensus, L1, Metrics, P2p, Poster, Rpc},
+    config::{Admin, Config, Consensus, HISTORY_BLOCKS, L1, Metrics, P2p, Poster, Rpc},
     derive,
 };
 use baton_primitives::BatchIndex;
@@ -59,6 +59,7 @@ pub async fn run(verb: &Derive) -> Result<()> {
         data_dir: verb.data_dir.clone().unwrap_or_else(|| temporary.path().to_owned()),
         deployment: verb.deployment.clone(),
         keys: None,
+        history_blocks: Some(HISTORY_BLOCKS),
         l1: L1 { url: verb.l1_url.clone(), beacon_url: verb.l1_beacon_url.clone() },
         rpc: Rpc::default(),
         p2p: P2p::default(),

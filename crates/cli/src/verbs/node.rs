@@ -1,10 +1,13 @@
 //! `baton node`: a sequencer's node or a follower.
 
+mod rpc;
+
+use self::rpc::RpcFlags;
 use super::index::until_asked_to_end;
-use baton_node::config::{Admin, Config, Consensus, L1, Metrics, P2p, Poster, Rpc};
+use baton_node::config::{Admin, Config, Consensus, HISTORY_BLOCKS, L1, Metrics, P2p, Poster, Rpc};
 use clap::Args;
 use eyre::Result;
-use std::{net::SocketAddr, path::PathBuf};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 use url::Url;
 
 /// Every setting of a node.
@@ -22,6 +25,9 @@ pub struct NodeFlags {
     /// Directory of the operator's keys; none makes a follower.
     #[arg(long, env = "BATON_KEYS", value_name = "DIR")]
     keys: Option<PathBuf>,
+    /// How many heights below the head have readable state: a number, or `all` (an archive). What is gone does not come back.
+    #[arg(long = "history.blocks", env = "BATON_HISTORY_BLOCKS", default_value_t = History(Some(HISTORY_BLOCKS)), value_name = "COUNT")]
+    history: History,
     /// L1 endpoints, HTTP or WebSocket; several are cross-checked by block hash.
     #[arg(long = "l1.url", env = "BATON_L1_URL", value_delimiter = ',', required = true, value_name = "URL")]
     l1_url: Vec<Url>,
@@ -31,9 +37,8 @@ pub struct NodeFlags {
     /// Where to serve JSON-RPC over HTTP and WebSocket; port 0 picks a free one.
     #[arg(long = "rpc.addr", env = "BATON_RPC_ADDR", default_value = "127.0.0.1:8545", value_name = "ADDR")]
     rpc_addr: SocketAddr,
-    /// Origins that browsers may call from; `*` allows all.
-    #[arg(long = "rpc.cors", env = "BATON_RPC_CORS", value_delimiter = ',', value_name = "ORIGIN")]
-    rpc_cors: Vec<String>,
+    #[command(flatten)]
+    rpc: RpcFlags,
     /// Where to listen for members; they dial the endpoint registered on L1.
     #[arg(long = "p2p.addr", env = "BATON_P2P_ADDR", default_value = "0.0.0.0:9545", value_name = "ADDR")]
     p2p_addr: SocketAddr,
@@ -84,6 +89,30 @@ fn without_huge_pages() {
 #[cfg(not(target_os = "linux"))]
 fn without_huge_pages() {}
 
+/// Heights whose state is kept; all if none is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct History(Option<u64>);
+
+impl FromStr for History {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "all" => Ok(Self(None)),
+            number => Ok(Self(Some(number.parse().map_err(|_| "neither a number of blocks nor `all`".to_owned())?))),
+        }
+    }
+}
+
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(blocks) => blocks.fmt(f),
+            None => f.write_str("all"),
+        }
+    }
+}
+
 impl NodeFlags {
     /// The node's configuration.
     pub fn config(&self) -> Config {
@@ -91,8 +120,9 @@ impl NodeFlags {
             data_dir: self.data_dir.clone(),
             deployment: self.deployment.clone(),
             keys: self.keys.clone(),
+            history_blocks: self.history.0,
             l1: L1 { url: self.l1_url.clone(), beacon_url: self.l1_beacon_url.clone() },
-            rpc: Rpc { addr: self.rpc_addr, cors: self.rpc_cors.clone() },
+            rpc: Rpc { addr: self.rpc_addr, server: self.rpc.config() },
             p2p: P2p { addr: self.p2p_addr },
             follow: self.follow.clone(),
             poster: Poster {
@@ -104,5 +134,19 @@ impl NodeFlags {
             metrics: Metrics { addr: self.metrics_addr },
             admin: Admin { addr: self.admin_addr },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn history_is_a_number_of_blocks_or_all() {
+        for (text, history) in [("0", Some(0)), ("1024", Some(1_024)), ("all", None)] {
+            assert_eq!(text.parse(), Ok(History(history)));
+            assert_eq!(History(history).to_string(), text);
+        }
+        assert!("ever".parse::<History>().unwrap_err().contains("`all`"));
     }
 }

@@ -372,6 +372,25 @@ pub(crate) fn logs(blocks: u64) {
             println!("| {name} | {range} | {found} | {index:.0} | {scan:.0} |");
         }
     }
+    println!("\nFinding the newest 25 blocks with transactions of an address (the same chain):\n");
+    println!("| address | range | blocks found | index us |\n|---|---:|---:|---:|");
+    let addresses =
+        [("rare", rare), ("one of 1,000 accounts", account(1)), ("nobody's", account(1 << 40)), ("busy", SWAP)];
+    for (name, address) in addresses {
+        for range in [1_000, 10_000, 100_000].into_iter().filter(|range| *range <= blocks) {
+            let heights = blocks - range + 1..=blocks;
+            let mut times = Vec::new();
+            let found = (0..11).map(|_| {
+                let start = Instant::now();
+                let found = engine.address_heights(&address, heights.clone(), true).unwrap().take(25).count();
+                times.push(start.elapsed().as_secs_f64());
+                found
+            });
+            let found = found.last().unwrap_or_default();
+            times.sort_unstable_by(f64::total_cmp);
+            println!("| {name} | {range} | {found} | {:.0} |", probe::percentile(&times, 50) * 1_000.0);
+        }
+    }
 }
 
 /// As [`blocks`], by the accounts from [`FEW`] on.

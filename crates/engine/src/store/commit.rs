@@ -2,6 +2,7 @@
 
 use super::{
     Store,
+    addresses::write_addresses,
     history::{CHANGES, prune_history, write_history},
     log::segment_of,
     logs::write_logs,
@@ -79,6 +80,7 @@ fn write(
 ) -> Result<(), StoreError> {
     write_blocks(transaction, blocks)?;
     write_logs(transaction, blocks)?;
+    write_addresses(transaction, blocks)?;
     write_codes(transaction, blocks)?;
     if let Some(oldest) = oldest {
         write_history(transaction, blocks)?;

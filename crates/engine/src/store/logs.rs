@@ -21,12 +21,12 @@ use std::{ops::RangeInclusive, sync::Arc};
 
 /// Where in a log a value is: nowhere in particular, its address, or its topics from this one on.
 const ANY: u8 = 0;
-const ADDRESS: u8 = 1;
+pub(super) const ADDRESS: u8 = 1;
 const TOPICS: u8 = 2;
 
 /// Five bytes of a hash of a value at a place. It need not resist attacks: who finds two values with one digest makes readers
 /// look at a block in vain, and a log with the value itself would do that too.
-fn digest(place: u8, value: &[u8]) -> u64 {
+pub(super) fn digest(place: u8, value: &[u8]) -> u64 {
     let words = value.chunks(8).map(|chunk| {
         let mut word = [0; 8];
         word[..chunk.len()].copy_from_slice(chunk);

@@ -3,6 +3,7 @@
 //! `commit` writes one or several final blocks with everything that follows from them in one atomic transaction: the
 //! database is either wholly before or wholly after it, whatever byte the process dies at.
 
+mod addresses;
 mod commit;
 mod history;
 mod log;
@@ -11,6 +12,7 @@ mod runs;
 mod snapshot;
 mod tables;
 
+pub use addresses::AddressHeights;
 pub(crate) use history::{Before, Key};
 pub use logs::LogHeights;
 pub(crate) use snapshot::Snapshot;

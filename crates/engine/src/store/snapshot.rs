@@ -6,7 +6,7 @@ use super::{
     runs::{Digest, Index, RUN_LIST, RUNS, Run},
     tables::{
         BLOCKS, Bytes2Bytes, CODES, HEADERS, HEIGHTS, Height2Bytes, Height2Pieces, LOGS, LogKey, META, OUTCOMES,
-        Outcome, RECEIPTS, Reader,
+        Outcome, POSTINGS, PairKey, RECEIPTS, Reader, SEGMENTS, SegmentRow,
     },
 };
 use crate::{
@@ -35,6 +35,8 @@ pub(crate) struct Snapshot {
     outcomes: Heights,
     heights: Bytes,
     pub(super) logs: ReadOnlyTable<&'static LogKey, u32>,
+    pub(super) segments: ReadOnlyTable<u64, SegmentRow>,
+    pub(super) addresses: ReadOnlyTable<PairKey, &'static [u8]>,
     codes: Bytes,
     pub(super) changes: Bytes,
     pub(super) runs: Bytes,
@@ -69,6 +71,8 @@ impl Snapshot {
             outcomes: heights(OUTCOMES)?,
             heights: bytes(HEIGHTS)?,
             logs: transaction.open_table(LOGS)?,
+            segments: transaction.open_table(SEGMENTS)?,
+            addresses: transaction.open_table(POSTINGS)?,
             codes: bytes(CODES)?,
             changes: bytes(CHANGES)?,
             runs: bytes(RUNS)?,

@@ -15,6 +15,12 @@ pub(crate) type Height2Pieces = TableDefinition<'static, (u64, u32), &'static [u
 /// Key of the index of logs: digest 5 bytes, height 5 bytes.
 pub(crate) type LogKey = [u8; 10];
 
+/// Key of the index of addresses: last height of a segment, digest, height.
+pub(crate) type PairKey = (u64, u32, u64);
+
+/// A segment of it: first height, level, count of pairs.
+pub(crate) type SegmentRow = (u64, u32, u64);
+
 /// Version of this layout.
 pub(crate) const LAYOUT: u64 = 4;
 
@@ -37,6 +43,10 @@ pub(crate) const OUTCOMES: Height2Bytes = TableDefinition::new("outcomes");
 pub(crate) const HEIGHTS: Bytes2Bytes = TableDefinition::new("heights");
 /// digest, height -> places of logs, see [`super::logs`].
 pub(crate) const LOGS: TableDefinition<'static, &'static LogKey, u32> = TableDefinition::new("logs");
+/// last height -> a segment of the index of addresses, see [`super::addresses`].
+pub(crate) const SEGMENTS: TableDefinition<'static, u64, SegmentRow> = TableDefinition::new("segments");
+/// last height of a segment, first pair -> the pairs after it, see [`super::addresses`].
+pub(crate) const POSTINGS: TableDefinition<'static, PairKey, &'static [u8]> = TableDefinition::new("addresses");
 /// code hash -> code.
 pub(crate) const CODES: Bytes2Bytes = TableDefinition::new("codes");
 /// What batch cutting and block production need to know of a block besides the block.

@@ -1,6 +1,7 @@
 //! The engine as its callers use it: real blocks over a real database.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod addresses;
 mod blocks;
 mod calls;
 mod concurrency;

@@ -71,6 +71,16 @@ impl Chain for Backend {
         Ok(heights.map(|height| height.map(Height::new).map_err(store)))
     }
 
+    fn address_heights(
+        &self,
+        address: Address,
+        heights: RangeInclusive<u64>,
+        newest_first: bool,
+    ) -> Result<impl Iterator<Item = Result<Height, ReadError>>, ReadError> {
+        let heights = self.ledger.engine.address_heights(&address, heights, newest_first).map_err(store)?;
+        Ok(heights.map(|height| height.map(Height::new).map_err(store)))
+    }
+
     fn locate(&self, transaction: B256) -> Result<Option<(Height, usize)>, ReadError> {
         let found = self.ledger.engine.transaction(&transaction).map_err(store)?;
         Ok(found.filter(|l| l.is_final).map(|l| (Height::new(l.height), l.index)))

@@ -1,9 +1,9 @@
 //! Sync status, leaders, batches and blobs.
 
 use super::{Backend, store};
+use crate::batches::batch_info;
 use alloy::primitives::{B256, Bytes};
 use baton_consensus::Role;
-use baton_l1::AcceptedBatch;
 use baton_primitives::{Epoch, ExtraData, Height, Member, Snapshot, Term, View};
 use baton_rpc::{
     ports::{Chain, ReadError, Rollup},
@@ -97,35 +97,15 @@ impl Rollup for Backend {
 
     fn batch_of(&self, height: Height) -> Result<Option<BatchInfo>, ReadError> {
         let l1 = &self.ledger.l1;
-        let Some(mut batch) = l1.last_batch().filter(|b| b.core.last_height >= height) else { return Ok(None) };
-        // Batches tile the heights: halve the distance until the one that holds the height is met.
-        let (mut low, mut high) = (1, batch.core.index.get());
-        while !holds(&batch, height) && low < high {
-            let middle = low.midpoint(high);
-            match l1.batch(baton_primitives::BatchIndex::new(middle)) {
-                Some(found) if found.core.last_height < height => low = middle + 1,
-                Some(found) => {
-                    high = middle;
-                    batch = found;
-                }
-                // Older ones are not kept in memory.
-                None => low = middle + 1,
-            }
-        }
-        if !holds(&batch, height) {
-            return Ok(None);
-        }
-        let settled = batch.l1_number <= l1.heads().finalized.number;
-        Ok(Some(BatchInfo {
-            index: batch.core.index.get(),
-            core_hash: batch.core_hash,
-            core: batch.core.clone(),
-            status: if settled { BatchStatus::Settled } else { BatchStatus::Posted },
-            lane: batch.lane,
-            blobs: batch.blob_hashes.clone(),
-            l1_transaction: batch.transaction,
-            l1_block: BlockRef { number: batch.l1_number, hash: batch.l1_hash, timestamp: batch.l1_timestamp },
-            poster: batch.poster,
+        let found = match l1.batch_holding(height) {
+            Some(batch) => Some(batch_info(&batch, BatchStatus::Posted)),
+            // It is not posted, or no longer in memory.
+            None => self.batches.holding(height).map_err(|error| ReadError::Internal(error.to_string()))?,
+        };
+        Ok(found.map(|mut batch| {
+            let settled = batch.l1_block.number <= l1.heads().finalized.number;
+            batch.status = if settled { BatchStatus::Settled } else { BatchStatus::Posted };
+            batch
         }))
     }
 
@@ -162,10 +142,6 @@ impl Backend {
         let extra = header.and_then(|(_, header)| ExtraData::from_bytes(&header.extra_data).ok());
         Ok(extra.map_or(View::ZERO, |extra| extra.view))
     }
-}
-
-fn holds(batch: &AcceptedBatch, height: Height) -> bool {
-    batch.core.first_height <= height && height <= batch.core.last_height
 }
 
 fn term_leader(term: Term, term_views: u64, member: &Member) -> TermLeader {

@@ -8,6 +8,7 @@ mod transactions;
 
 use super::Backend;
 use crate::{
+    batches::Batches,
     certificates::Certificates,
     forward::Submitter,
     genesis::genesis,
@@ -97,7 +98,8 @@ impl World {
         tokio::spawn(async move { while forwarded.recv().await.is_some() {} });
         let ledger = Arc::new(Ledger::new(engine, pool, L1View::default(), Arc::new(block), origin, certificates));
         let blobs = Box::new(|hash: B256| (hash == B256::repeat_byte(1)).then(|| Bytes::from_static(b"blob")));
-        let backend = Arc::new(Backend::new(Arc::clone(&ledger), submitter, None, blobs));
+        let batches = Arc::new(Batches::open(&directory.path().join("batches.redb")).unwrap());
+        let backend = Arc::new(Backend::new(Arc::clone(&ledger), submitter, None, blobs, batches));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();

@@ -287,6 +287,58 @@ fn local_transactions_survive_a_restart() {
     assert_eq!(reopened.fate(&hash), Some(Fate::Waiting));
 }
 
+#[test]
+fn what_another_node_forwarded_survives_a_restart_and_is_not_forwarded_by_this_one() {
+    let (mut world, reopen) = journalled(|_| {});
+    let raw = |signer: usize, nonce| signed(&world.signers[signer], transfer(nonce, 5)).encoded_2718();
+    let one = world.pool.admit(&raw(0, 0)).unwrap();
+    let others = world.pool.admit_all(&[raw(0, 1).into(), raw(1, 0).into()]);
+    let others: Vec<B256> = others.into_iter().map(Result::unwrap).collect();
+    let own = world.pool.admit_all_local(&[raw(2, 0).into()]).remove(0).unwrap();
+    // A second restart begins with what the first one wrote anew.
+    for _ in 0..3 {
+        for hash in others.iter().chain([&one, &own]) {
+            assert_eq!(world.pool.fate(hash), Some(Fate::Waiting));
+        }
+        let overdue: Vec<_> = world.pool.overdue(Duration::ZERO, 10).iter().map(|t| t.hash).collect();
+        assert_eq!(overdue, [own]);
+        world.pool = reopen(&world);
+    }
+}
+
+#[test]
+fn a_transaction_that_is_taken_again_while_its_fate_is_written_survives_a_restart() {
+    let (world, reopen) = journalled(|_| {});
+    let raw = signed(&world.signers[0], transfer(0, 5)).encoded_2718();
+    let hash = world.pool.admit_local(&raw).unwrap();
+    let waiting_on_disk = || {
+        let copy = tempfile::tempdir().unwrap();
+        let path = copy.path().join("transactions");
+        std::fs::copy(world.pool.shared.config.journal.as_ref().unwrap(), &path).unwrap();
+        Journal::open(&path).unwrap().1.waiting.iter().map(|it| it.hash).collect::<Vec<_>>()
+    };
+    // It has left, and whoever made it leave is about to write that down.
+    {
+        let mut waiting = world.pool.shared.waiting.lock();
+        waiting.remove(world.signers[0].address(), 0).unwrap();
+        waiting.left(hash, "test".into());
+    }
+    assert_eq!(world.pool.admit_local(&raw), Ok(hash));
+    world.pool.write_down();
+    assert_eq!(waiting_on_disk(), [hash]);
+    // The same by chance.
+    for round in 0..50 {
+        std::thread::scope(|scope| {
+            scope.spawn(|| world.pool.reject(hash, format!("round {round}")));
+            while world.pool.admit_local(&raw) == Err(Refusal::AlreadyKnown) {
+                std::thread::yield_now();
+            }
+        });
+        assert_eq!(waiting_on_disk(), [hash], "round {round}");
+    }
+    assert_eq!(reopen(&world).fate(&hash), Some(Fate::Waiting));
+}
+
 /// A pool with a journal, and what opens it again as a node does that was killed.
 fn journalled(change: impl Fn(&mut Config)) -> (World, impl Fn(&World) -> Pool) {
     let directory = tempfile::tempdir().unwrap();
@@ -312,7 +364,7 @@ fn why_a_transaction_left_survives_restarts() {
     let better = world.send(0, better).unwrap();
     let rejected = world.send(1, transfer(0, 5)).unwrap();
     world.pool.reject(rejected, "it costs too much".into());
-    // Another node's, which is not in this journal, has a fate all the same.
+    // Another node's has a fate too.
     let overtaken = world.pool.admit(&signed(&world.signers[2], transfer(0, 5)).encoded_2718()).unwrap();
     world.include(vec![signed(&world.signers[2], transfer(0, 77))]);
     let evicted = world.send(1, transfer(0, 1)).unwrap();

@@ -1,7 +1,7 @@
 //! What the explorer Otterscan asks of a node: `ots_*` (its `docs/custom-jsonrpc.md`), and erigon's header.
 //!
-//! There is no index of transactions by address: the search reads blocks, as many as a query for logs may, and says where
-//! it stopped. When a contract or a nonce appeared is found by bisecting the history of the state.
+//! A search by address reads the blocks that an index names, as many as a query for logs may, and says where it stopped. When a
+//! contract or a nonce appeared is found by bisecting the history of the state.
 #![allow(clippy::wildcard_enum_match_arm, reason = "wide enums of other crates, all others alike")]
 
 use super::{Methods, Reply, blocks::Executed, trace};
@@ -157,17 +157,18 @@ fn search_before<B: Backend>(
     // Zero asks for the newest.
     let newest = if block == 0 { latest } else { (block - 1).min(latest) };
     let mut page = empty(block == 0 || block > latest, false);
-    for (read, height) in (0..=newest).rev().enumerate() {
+    for (read, height) in context.backend.address_heights(address, 0..=newest, true)?.enumerate() {
+        let height = height?;
         if page.txs.len() >= size {
             return Ok(page);
         }
         if read_enough(context, read, deadline) {
             if page.txs.is_empty() {
-                return Err(unfinished(read, format!("ask again before block {}", height + 1)));
+                return Err(unfinished(read, format!("ask again before block {}", height.next())));
             }
             return Ok(page);
         }
-        if let Some(executed) = context.executed_at(Height::new(height))? {
+        if let Some(executed) = context.executed_at(height)? {
             add(&mut page, &executed, address);
         }
     }
@@ -186,16 +187,17 @@ fn search_after<B: Backend>(
     let oldest = if block == 0 { 0 } else { block.saturating_add(1) };
     let mut page = empty(false, block == 0);
     let mut full = false;
-    for (read, height) in (oldest..=latest).enumerate() {
+    for (read, height) in context.backend.address_heights(address, oldest..=latest, false)?.enumerate() {
+        let height = height?;
         let enough = read_enough(context, read, deadline);
         if enough && page.txs.is_empty() {
-            return Err(unfinished(read, format!("ask again after block {}", height.saturating_sub(1))));
+            return Err(unfinished(read, format!("ask again after block {}", height.get().saturating_sub(1))));
         }
         if enough || page.txs.len() >= size {
             full = true;
             break;
         }
-        if let Some(executed) = context.executed_at(Height::new(height))? {
+        if let Some(executed) = context.executed_at(height)? {
             let mut found = empty(false, false);
             add(&mut found, &executed, address);
             page.txs.splice(0..0, found.txs);

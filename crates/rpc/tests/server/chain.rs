@@ -169,6 +169,19 @@ impl Chain for TestChain {
         Ok(heights.map(|height| Ok(Height::new(height))))
     }
 
+    fn address_heights(
+        &self,
+        _: Address,
+        heights: RangeInclusive<u64>,
+        newest_first: bool,
+    ) -> Result<impl Iterator<Item = Result<Height, ReadError>>, ReadError> {
+        let mut heights: Vec<_> = heights.map(|height| Ok(Height::new(height))).collect();
+        if newest_first {
+            heights.reverse();
+        }
+        Ok(heights.into_iter())
+    }
+
     fn locate(&self, transaction: B256) -> Result<Option<(Height, usize)>, ReadError> {
         let blocks = self.blocks.lock();
         Ok(blocks.iter().find_map(|b| {

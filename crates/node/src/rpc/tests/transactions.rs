@@ -1,4 +1,5 @@
 use super::*;
+use crate::batches::tests::batch;
 use alloy::{
     consensus::{SignableTransaction, TxEip4844, TxEnvelope, TxLegacy},
     eips::{BlockId, eip2718::Encodable2718},
@@ -132,6 +133,18 @@ async fn a_deposit_has_the_op_form_and_pays_no_fee() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_no_longer_in_memory_is_told_all_the_same() {
+    let world = World::paused().await;
+    world.seal(Vec::new()).await;
+    let batch = batch(1, 1);
+    world.backend.batches.keep(std::slice::from_ref(&batch)).unwrap();
+    let told = world.result("rollup_batchOf", json!(["0x1"])).await;
+    assert_eq!((&told["index"], &told["status"]), (&json!("0x1"), &json!("posted")));
+    assert_eq!((&told["coreHash"], &told["l1Block"]["number"]), (&json!(batch.core_hash), &json!("0x65")));
+    assert_eq!(world.result("rollup_batchOf", json!(["0x0"])).await, Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_of_transfers_is_final_in_one_block() {
     let world = World::paused().await;
     let batch: Vec<Value> = (0..10)
@@ -190,4 +203,38 @@ fn blob() -> Bytes {
     };
     let signature = signer(RICH).sign_transaction_sync(&mut transaction).unwrap();
     TxEnvelope::from(transaction.into_signed(signature)).encoded_2718().into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_are_found_by_sender_recipient_contract_and_emitter() {
+    let world = World::new().await;
+    let provider = world.provider(RICH);
+    let from = signer(RICH).address();
+    let mut sent = Vec::new();
+    let send = async |request: TransactionRequest| {
+        provider.send_transaction(request).await.unwrap().get_receipt().await.unwrap()
+    };
+    // PUSH0 PUSH0 LOG0 STOP: a contract that logs.
+    let made = send(TransactionRequest::default().with_deploy_code(deploying(&[0x5f, 0x5f, 0xa0, 0x00]))).await;
+    let logger = made.contract_address.unwrap();
+    sent.push(made.transaction_hash);
+    for _ in 0..3 {
+        sent.push(send(TransactionRequest::default().with_to(NOBODY).with_value(U256::from(1))).await.transaction_hash);
+    }
+    sent.push(send(TransactionRequest::default().with_to(logger)).await.transaction_hash);
+    let found = async |method: &str, address: Address, size: u64| -> Vec<B256> {
+        let page = world.result(method, json!([address, 0, size])).await;
+        page["txs"].as_array().unwrap().iter().map(|t| t["hash"].as_str().unwrap().parse().unwrap()).collect()
+    };
+    let (before, after) = ("ots_searchTransactionsBefore", "ots_searchTransactionsAfter");
+    let newest: Vec<B256> = sent.iter().rev().copied().collect();
+    assert_eq!(found(before, from, 25).await, newest);
+    assert_eq!(found(after, from, 25).await, newest);
+    assert_eq!(found(before, from, 2).await, newest[..2]);
+    assert_eq!(found(after, from, 2).await, [sent[1], sent[0]]);
+    assert_eq!(found(before, NOBODY, 25).await, [sent[3], sent[2], sent[1]]);
+    assert_eq!(found(before, logger, 25).await, [sent[4], sent[0]]);
+    assert_eq!(found(before, signer(9).address(), 25).await, Vec::<B256>::new());
+    // The sender of every system transaction has one in each block.
+    assert_eq!(found(before, predeploys::SYSTEM_DEPOSITOR, 25).await.len(), 5);
 }
