@@ -133,7 +133,7 @@ contract JailAbsentTest is World {
         }
     }
 
-    /// One epoch is judged alone while the chain is young: three of three suffice, two of two do not.
+    /// One epoch is judged alone while the chain is young: three suffice of up to five.
     function test_three_missed_terms_are_needed() public {
         uint256 drawn;
         uint64 epochs;
@@ -144,7 +144,7 @@ contract JailAbsentTest is World {
             }
             ++epochs;
         }
-        (uint64 id, bytes[] memory performance) = _epochsMissing(epochs, uint32(drawn));
+        (uint64 id, bytes[] memory performance) = _epochsMissing(epochs, 3);
         assertLe(drawn, 5, "more than half of them are at least three");
         slashing.jailAbsent(id, epochs - 1, performance);
         assertEq(uint8(pool.entry(id).status), uint8(ISequencerPool.Status.Jailed));
