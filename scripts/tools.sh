@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks that Rust, Node and Python are there in the right versions and installs the pinned tools, once per lock file.
+# Checks that Rust and Node are there in the right versions and installs the pinned tools, once per lock file.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,10 +17,6 @@ node=$(node --version | tr -d v)
 newer_or_same "$node" 20.0.0 || fail "Node $node is too old, 20 or newer is needed: https://nodejs.org"
 command -v npm >/dev/null || fail "npm is missing: it comes with Node from https://nodejs.org"
 
-command -v python3 >/dev/null || fail "Python is missing: install version 3.11 or newer with its venv module, then run this again"
-python=$(python3 -c 'import platform; print(platform.python_version())')
-newer_or_same "$python" 3.11.0 || fail "Python $python is too old, 3.11 or newer is needed: https://www.python.org"
-
 stamp=anvil/node_modules/.baton-lock
 if ! cmp -s anvil/package-lock.json "$stamp" 2>/dev/null; then
     echo "installing the pinned tools (anvil, forge, cast, solc, Postgres) into anvil/node_modules"
@@ -32,14 +28,3 @@ for tool in anvil forge cast; do
     anvil/node_modules/.bin/$tool --version >/dev/null 2>&1 \
         || fail "$tool does not run on this system: remove anvil/node_modules and run 'npx rust-just tools' again"
 done
-
-# The tests' client in Python.
-client=tests/clients/web3py
-if ! cmp -s $client/requirements.txt $client/.venv/baton-lock 2>/dev/null; then
-    echo "installing web3.py and its test suite into $client/.venv"
-    rm -rf $client/.venv
-    python3 -m venv $client/.venv || fail "Python has no venv module: install it (Debian: python3-venv), then run this again"
-    $client/.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $client/requirements.txt \
-        || fail "pip could not install web3.py: check the network or the registry and run 'npx rust-just tools' again"
-    cp $client/requirements.txt $client/.venv/baton-lock
-fi
