@@ -98,7 +98,7 @@ where
 
     // Ordered delivery and backfill.
     let (certificates, blocks) = storage::archives(&context, &names, &cache, limit).await?;
-    let (certificates, blocks) = (Lazy::new(certificates, epoch_blocks), Lazy::new(blocks, epoch_blocks));
+    let (certificates, blocks) = (Lazy::certificates(certificates, epoch_blocks), Lazy::blocks(blocks, epoch_blocks));
     let barriers = [certificates.barrier(), blocks.barrier()];
     let resolver = resolver::init(
         context.child("backfill"),

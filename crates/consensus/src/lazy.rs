@@ -1,9 +1,9 @@
 //! The archives of final blocks and their certificates, synced for several blocks at once.
 //!
-//! Left to itself, the marshal hands a block to the chain when the syncs of both archives cover it. Here it does so at once, and
-//! only the acknowledgement waits, after which the marshal never delivers the block again: see [`Barrier`]. What a crash takes from
-//! the archives comes back: a block was synced before this node voted for it, its certificate follows from the vote journal or from
-//! peers.
+//! Left to itself, the marshal hands a block to the chain when the syncs of both archives cover it. Here one that merely extends the
+//! archives is handed over at once, and only its acknowledgement waits, after which the marshal never delivers it again: see
+//! [`Barrier`]. What a crash takes from the archives comes back: a block was synced before this node voted for it, its certificate
+//! follows from the vote journal or from peers.
 
 use baton_primitives::Height;
 use commonware_consensus::{
@@ -15,53 +15,51 @@ use commonware_consensus::{
 use commonware_cryptography::Digestible;
 use commonware_runtime::Handle;
 use commonware_storage::archive::Identifier;
-use futures::FutureExt as _;
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use parking_lot::Mutex;
+use std::{collections::BTreeMap, sync::Arc};
 
-/// Writes that share a sync. Far fewer than the marshal delivers without an acknowledgement.
-const TOGETHER: u64 = 8;
+/// Writes that share a sync. Few beside what the marshal delivers without an acknowledgement.
+const TOGETHER: u64 = 16;
 
-/// The lowest height that a crash may take from a store; above all heights if there is none.
-#[derive(Clone, Debug)]
-pub(crate) struct Barrier(Arc<AtomicU64>);
+/// The lowest height that a crash may take from a store.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Barrier(Arc<Mutex<Unsynced>>);
 
 impl Barrier {
-    /// The height, as of the store's last write or sync.
+    /// The height; above all heights if a crash takes nothing.
     pub(crate) fn height(&self) -> Height {
-        Height::new(self.0.load(Ordering::Acquire))
+        let unsynced = self.0.lock();
+        let lowest = unsynced.started.values().copied().chain(unsynced.lowest).min();
+        lowest.unwrap_or(Height::new(u64::MAX))
     }
 }
 
-impl Default for Barrier {
-    fn default() -> Self {
-        Self(Arc::new(AtomicU64::new(u64::MAX)))
-    }
+/// Writes that no completed sync covers.
+#[derive(Debug, Default)]
+struct Unsynced {
+    /// Lowest height written since the last sync was started.
+    lowest: Option<Height>,
+    /// Syncs on their way, in the order of their start, with the lowest height of each. One that fails stays.
+    started: BTreeMap<u64, Height>,
 }
 
-/// A store of the marshal that syncs only every [`TOGETHER`] writes, and where an epoch closes: its last block is acknowledged
-/// by who starts the next epoch, without a look at the barrier.
+/// A store of the marshal that puts most syncs off: up to [`TOGETHER`] writes have one. A write that does not extend the store by one
+/// (a gap is filled, the node catches up) has its own, and so has the last block of an epoch, which is acknowledged by who starts the
+/// next; the marshal delivers what those cover after them, as usual. So few blocks wait for their acknowledgement, and the marshal
+/// goes on delivering.
 pub(crate) struct Lazy<S> {
     store: S,
     syncs: Syncs,
 }
 
 impl<S> Lazy<S> {
-    pub(crate) fn new(store: S, epoch_blocks: u64) -> Self {
-        let syncs = Syncs {
-            epoch_blocks,
-            barrier: Barrier::default(),
-            lowest: None,
-            writes: 0,
-            closes: false,
-            started: VecDeque::new(),
-        };
-        Self { store, syncs }
+    /// `newest` is the highest height in `store`.
+    fn new(store: S, newest: Option<types::Height>, epoch_blocks: u64) -> Self {
+        let newest = newest.map_or(Height::ZERO, |newest| Height::new(newest.get()));
+        Self {
+            store,
+            syncs: Syncs { epoch_blocks, newest, barrier: Barrier::default(), writes: 0, due: false, count: 0 },
+        }
     }
 
     pub(crate) fn barrier(&self) -> Barrier {
@@ -69,71 +67,69 @@ impl<S> Lazy<S> {
     }
 }
 
-/// What is to be done when the marshal asks for a sync.
-enum Due {
-    Nothing,
-    Start,
-    Complete,
+impl<S: Blocks> Lazy<S> {
+    pub(crate) fn blocks(store: S, epoch_blocks: u64) -> Self {
+        let newest = store.last_index();
+        Self::new(store, newest, epoch_blocks)
+    }
 }
 
-/// Which writes no completed sync covers.
+impl<S: Certificates> Lazy<S> {
+    pub(crate) fn certificates(store: S, epoch_blocks: u64) -> Self {
+        let newest = store.last_index();
+        Self::new(store, newest, epoch_blocks)
+    }
+}
+
+/// When a store syncs, and what that covers.
 struct Syncs {
     epoch_blocks: u64,
+    newest: Height,
     barrier: Barrier,
-    /// Lowest height written since the last sync was started.
-    lowest: Option<Height>,
-    /// Writes since then.
+    /// Writes since the last sync was started.
     writes: u64,
-    /// Whether one of them closes an epoch.
-    closes: bool,
-    /// Syncs on their way, oldest first, with the lowest height of each. One that failed stays, without its handle: so the barrier
-    /// does, and the store itself fails with its next operation.
-    started: VecDeque<(Option<Handle<()>>, Height)>,
+    /// Whether they must not wait for others.
+    due: bool,
+    /// Syncs that were started.
+    count: u64,
 }
 
 impl Syncs {
     fn wrote(&mut self, height: types::Height) {
         let height = Height::new(height.get());
-        self.lowest = Some(self.lowest.map_or(height, |lowest| lowest.min(height)));
+        let mut unsynced = self.barrier.0.lock();
+        unsynced.lowest = Some(unsynced.lowest.map_or(height, |lowest| lowest.min(height)));
         self.writes += 1;
-        self.closes |= height.closes_epoch(self.epoch_blocks);
-        self.publish();
+        let extends = height == self.newest.next();
+        self.due |= self.writes >= TOGETHER || !extends || height.closes_epoch(self.epoch_blocks);
+        self.newest = self.newest.max(height);
     }
 
-    fn due(&self) -> Due {
-        match self.writes {
-            _ if self.closes => Due::Complete,
-            TOGETHER.. => Due::Start,
-            0..TOGETHER => Due::Nothing,
+    /// A sync of all that was written so far is on its way; the handle notes its end.
+    fn start(&mut self, handle: Handle<()>) -> Handle<()> {
+        (self.writes, self.due) = (0, false);
+        let number = self.count;
+        self.count += 1;
+        let barrier = self.barrier.clone();
+        {
+            let mut unsynced = barrier.0.lock();
+            if let Some(lowest) = unsynced.lowest.take() {
+                unsynced.started.insert(number, lowest);
+            }
         }
-    }
-
-    /// A sync of all that was written so far is on its way.
-    fn start(&mut self, handle: Handle<()>) {
-        if let Some(lowest) = self.lowest.take() {
-            self.started.push_back((Some(handle), lowest));
-        }
-        (self.writes, self.closes) = (0, false);
-        self.publish();
+        Handle::from_future(async move {
+            handle.await?;
+            // It covers what was written before it, and so do those that were started before.
+            let mut unsynced = barrier.0.lock();
+            unsynced.started = unsynced.started.split_off(&(number + 1));
+            Ok(())
+        })
     }
 
     /// All that was written so far survives a crash.
     fn complete(&mut self) {
-        (self.lowest, self.writes, self.closes) = (None, 0, false);
-        self.started.clear();
-        self.publish();
-    }
-
-    fn publish(&mut self) {
-        while let Some((Some(handle), _)) = self.started.front_mut() {
-            match handle.now_or_never() {
-                Some(Ok(())) => drop(self.started.pop_front()),
-                Some(Err(_)) => self.started[0].0 = None,
-                None => break,
-            }
-        }
-        let lowest = self.started.iter().map(|(_, lowest)| *lowest).chain(self.lowest).min();
-        self.barrier.0.store(lowest.map_or(u64::MAX, Height::get), Ordering::Release);
+        (self.writes, self.due) = (0, false);
+        *self.barrier.0.lock() = Unsynced::default();
     }
 }
 
@@ -161,16 +157,13 @@ impl<S: Certificates> Certificates for Lazy<S> {
     }
 
     async fn start_sync(mut self) -> Result<(Self, Handle<()>), S::Error> {
-        match self.syncs.due() {
-            Due::Nothing => {}
-            Due::Complete => self = self.sync().await?,
-            Due::Start => {
-                let (store, handle) = self.store.start_sync().await?;
-                self.store = store;
-                self.syncs.start(handle);
-            }
+        if !self.syncs.due {
+            return Ok((self, Handle::ready(Ok(()))));
         }
-        Ok((self, Handle::ready(Ok(()))))
+        let (store, handle) = self.store.start_sync().await?;
+        self.store = store;
+        let handle = self.syncs.start(handle);
+        Ok((self, handle))
     }
 
     async fn get(
@@ -215,16 +208,13 @@ impl<S: Blocks> Blocks for Lazy<S> {
     }
 
     async fn start_sync(mut self) -> Result<(Self, Handle<()>), S::Error> {
-        match self.syncs.due() {
-            Due::Nothing => {}
-            Due::Complete => self = self.sync().await?,
-            Due::Start => {
-                let (store, handle) = self.store.start_sync().await?;
-                self.store = store;
-                self.syncs.start(handle);
-            }
+        if !self.syncs.due {
+            return Ok((self, Handle::ready(Ok(()))));
         }
-        Ok((self, Handle::ready(Ok(()))))
+        let (store, handle) = self.store.start_sync().await?;
+        self.store = store;
+        let handle = self.syncs.start(handle);
+        Ok((self, handle))
     }
 
     async fn get(&self, id: Identifier<'_, <S::Block as Digestible>::Digest>) -> Result<Option<S::Block>, S::Error> {
@@ -252,59 +242,65 @@ impl<S: Blocks> Blocks for Lazy<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures::channel::oneshot;
+    use futures::{FutureExt as _, channel::oneshot};
 
     const EPOCH: u64 = 100;
 
-    fn syncs() -> Syncs {
-        Lazy::new((), EPOCH).syncs
+    fn syncs(newest: u64) -> Syncs {
+        Lazy::new((), Some(types::Height::new(newest)), EPOCH).syncs
     }
 
     fn write(syncs: &mut Syncs, heights: impl IntoIterator<Item = u64>) {
         heights.into_iter().for_each(|height| syncs.wrote(types::Height::new(height)));
     }
 
+    type End = oneshot::Sender<Result<(), commonware_runtime::Error>>;
+
     /// A sync under way, and what ends it.
-    fn sync() -> (Handle<()>, oneshot::Sender<Result<(), commonware_runtime::Error>>) {
+    fn start(syncs: &mut Syncs) -> (Handle<()>, End) {
         let (sender, receiver) = oneshot::channel();
-        (Handle::from_future(async move { receiver.await.unwrap() }), sender)
+        (syncs.start(Handle::from_future(async move { receiver.await.unwrap() })), sender)
     }
 
     #[test]
-    fn a_sync_is_due_after_some_writes_and_where_an_epoch_closes() {
-        let mut syncs = syncs();
+    fn blocks_that_extend_the_store_share_a_sync_all_others_have_their_own() {
+        let mut syncs = syncs(0);
         write(&mut syncs, 1..TOGETHER);
-        assert!(matches!(syncs.due(), Due::Nothing));
+        assert!(!syncs.due);
         write(&mut syncs, [TOGETHER]);
-        assert!(matches!(syncs.due(), Due::Start));
-        let (handle, _end) = sync();
-        syncs.start(handle);
-        assert!(matches!(syncs.due(), Due::Nothing));
-        write(&mut syncs, [EPOCH - 1]);
-        assert!(matches!(syncs.due(), Due::Complete));
-        syncs.complete();
-        assert!(matches!(syncs.due(), Due::Nothing));
+        assert!(syncs.due);
+        let _started = start(&mut syncs);
+        write(&mut syncs, [TOGETHER + 1]);
+        assert!(!syncs.due);
+        for other in [TOGETHER + 3, TOGETHER + 2, 1, EPOCH - 1] {
+            write(&mut syncs, [other]);
+            assert!(syncs.due, "{other}");
+            let _started = start(&mut syncs);
+            assert!(!syncs.due);
+        }
+        let mut closing = self::syncs(EPOCH - 2);
+        write(&mut closing, [EPOCH - 1]);
+        assert!(closing.due);
     }
 
     #[test]
     fn the_barrier_is_the_lowest_height_that_no_completed_sync_covers() {
-        let mut syncs = syncs();
+        let mut syncs = syncs(4);
         let barrier = syncs.barrier.clone();
         assert_eq!(barrier.height().get(), u64::MAX);
         write(&mut syncs, [5, 6]);
-        let (first, end_first) = sync();
-        syncs.start(first);
+        let (first, end_first) = start(&mut syncs);
         write(&mut syncs, [7]);
         assert_eq!(barrier.height().get(), 5);
         // A gap below is filled, by a later sync.
         write(&mut syncs, [3]);
-        let (second, end_second) = sync();
-        syncs.start(second);
+        let (second, end_second) = start(&mut syncs);
         end_first.send(Ok(())).unwrap();
-        write(&mut syncs, [8]);
+        first.now_or_never().unwrap().unwrap();
         assert_eq!(barrier.height().get(), 3);
+        write(&mut syncs, [8]);
         end_second.send(Ok(())).unwrap();
-        write(&mut syncs, [9]);
+        second.now_or_never().unwrap().unwrap();
         assert_eq!(barrier.height().get(), 8);
         syncs.complete();
         assert_eq!(barrier.height().get(), u64::MAX);
@@ -312,11 +308,11 @@ mod tests {
 
     #[test]
     fn a_sync_that_failed_covers_nothing() {
-        let mut syncs = syncs();
+        let mut syncs = syncs(4);
         write(&mut syncs, [5]);
-        let (handle, end) = sync();
-        syncs.start(handle);
+        let (handle, end) = start(&mut syncs);
         end.send(Err(commonware_runtime::Error::WriteFailed)).unwrap();
+        assert!(handle.now_or_never().unwrap().is_err());
         write(&mut syncs, [6, 7]);
         assert_eq!(syncs.barrier.height().get(), 5);
     }
