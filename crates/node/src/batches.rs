@@ -202,7 +202,9 @@ pub(crate) mod tests {
         batches.keep(&(1..=10).map(|index| batch(index, 1)).collect::<Vec<_>>()).unwrap();
         check(300, 1);
         batches.keep(&(11..=15).map(|index| batch(index, 2)).collect::<Vec<_>>()).unwrap();
-        (check(100, 1), check(101, 2), check(150, 2));
+        check(100, 1);
+        check(101, 2);
+        check(150, 2);
         assert_eq!(batches.holding(Height::new(151)).unwrap(), None);
     }
 }

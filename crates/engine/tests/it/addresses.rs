@@ -47,7 +47,7 @@ fn guest(number: u16) -> Address {
 
 struct Chain {
     engine: Engine,
-    nonces: [u64; SENDERS as usize],
+    nonces: [u64; 3],
     /// Tells transactions of different senders apart, since nobody signs them.
     count: u64,
 }
@@ -106,9 +106,10 @@ fn holds(block: &ExecutedBlock, address: Address) -> bool {
     let logged = block.receipts.iter().flat_map(|receipt| receipt.logs()).any(|log| log.address == address);
     let created = block.block.transactions().iter().zip(block.block.senders()).zip(block.receipts.iter());
     let created = created.into_iter().any(|((transaction, sender), receipt)| {
-        let nonce = match receipt {
-            op_alloy_consensus::OpReceipt::Deposit(receipt) => receipt.deposit_nonce.unwrap(),
-            _ => transaction.nonce(),
+        let nonce = if let op_alloy_consensus::OpReceipt::Deposit(receipt) = receipt {
+            receipt.deposit_nonce.unwrap()
+        } else {
+            transaction.nonce()
         };
         transaction.is_create() && sender.create(nonce) == address
     });
@@ -147,7 +148,7 @@ proptest! {
         ranges in prop::collection::vec((0..120u64, 0..120u64), 6),
     ) {
         let directory = tempfile::tempdir().unwrap();
-        let mut chain = Chain { engine: open(directory.path(), is_seldom), nonces: [0; SENDERS as usize], count: 0 };
+        let mut chain = Chain { engine: open(directory.path(), is_seldom), nonces: [0; 3], count: 0 };
         let mut parent = chain.engine.genesis_hash();
         let mut blocks = Vec::new();
         for step in &steps {
@@ -159,7 +160,7 @@ proptest! {
                     drop(chain.engine);
                     chain.engine = open(directory.path(), is_seldom);
                 }
-                other => {
+                other @ (Step::Block(_) | Step::Crowd(_) | Step::Deposit(_)) => {
                     let block = chain.extend(parent, other);
                     parent = block.hash();
                     blocks.push(block);
