@@ -69,14 +69,46 @@ contract MoneyInvariants is World {
         ];
     }
 
+    /// All that must hold, after every call of one campaign: a name each, which the trace of a failure shows.
+    function invariant_money() public view {
+        this.tokens_are_stake_or_unbonding_or_slashed();
+        this.total_stake_is_the_sum_of_stakes();
+        this.shares_are_the_sum_of_positions();
+        this.no_account_gains();
+        this.stakes_are_backed();
+        this.exits_are_backed_and_never_revive();
+        this.the_books_of_the_revenue_balance();
+        this.every_claim_can_be_paid();
+        this.emissions_balance();
+        this.every_token_claim_can_be_paid();
+        this.claimed_is_at_most_funded();
+        this.open_debts_are_what_fees_have_not_covered_or_posters_not_taken();
+        this.slashed_tokens_are_all_there_or_released();
+        this.no_stake_exceeds_the_cap();
+        this.commissions_keep_their_maximum();
+        this.no_exit_waits_longer_than_the_unbonding_time();
+        this.the_newest_segment_is_what_a_position_holds();
+        this.periods_are_counted_by_snapshots();
+        this.a_snapshots_shares_are_those_of_its_positions();
+        this.leader_intervals_fill_the_total_stake();
+        this.members_ascend_by_identity();
+        this.a_snapshot_never_changes();
+        this.seals_ascend_and_one_is_newest_at_any_block();
+        this.the_active_set_names_active_sequencers_once();
+        this.every_active_sequencer_is_in_the_active_set();
+        this.the_portals_ether_is_what_came_in_less_what_went_out();
+        this.proceeds_are_owed_or_paid();
+        this.deposits_are_counted_exactly();
+    }
+
     /// P6: every staked token is stake, unbonding or slashed.
-    function invariant_tokens_are_stake_or_unbonding_or_slashed() public view {
+    function tokens_are_stake_or_unbonding_or_slashed() external view {
         uint256 held = staking.totalStake() + staking.totalUnbonding() + staking.totalSlashed();
         assertEq(token.balanceOf(address(staking)), held);
         assertEq(handler.bonded(), held + handler.paidOut() + handler.released());
     }
 
-    function invariant_total_stake_is_the_sum_of_stakes() public view {
+    function total_stake_is_the_sum_of_stakes() external view {
         uint256 sum;
         for (uint64 id = 1; id <= SEQUENCERS; ++id) {
             sum += staking.sequencer(id).stake;
@@ -85,7 +117,7 @@ contract MoneyInvariants is World {
         assertEq(sum, staking.totalStake());
     }
 
-    function invariant_shares_are_the_sum_of_positions() public view {
+    function shares_are_the_sum_of_positions() external view {
         for (uint64 id = 1; id <= SEQUENCERS; ++id) {
             uint256 sum = staking.sharesOf(id, address(0));
             for (uint256 i = 0; i < 4; ++i) {
@@ -100,7 +132,7 @@ contract MoneyInvariants is World {
 
     /// No account's worth rises by any sequence of calls: tokens, stake and exits together are at most what it began with (a few wei of others'
     /// rounding aside).
-    function invariant_no_account_gains() public view {
+    function no_account_gains() external view {
         for (uint256 i = 0; i < 4; ++i) {
             address who = handler.account(i);
             uint256 worth = token.balanceOf(who);
@@ -115,7 +147,7 @@ contract MoneyInvariants is World {
         }
     }
 
-    function invariant_stakes_are_backed() public view {
+    function stakes_are_backed() external view {
         for (uint64 id = 1; id <= SEQUENCERS; ++id) {
             uint256 sum = staking.stakeOf(id, address(0));
             for (uint256 i = 0; i < 4; ++i) {
@@ -125,7 +157,7 @@ contract MoneyInvariants is World {
         }
     }
 
-    function invariant_exits_are_backed_and_never_revive() public view {
+    function exits_are_backed_and_never_revive() external view {
         uint256 sum;
         for (uint64 exitId = 1; exitId <= staking.exitCount(); ++exitId) {
             IStaking.Exit memory out = staking.exits(exitId);
@@ -136,14 +168,14 @@ contract MoneyInvariants is World {
     }
 
     /// P6: fees = debts paid + treasury + income + carry, and the ether is there.
-    function invariant_the_books_of_the_revenue_balance() public view {
+    function the_books_of_the_revenue_balance() external view {
         IRevenueShare.Totals memory t = revenue.totals();
         assertEq(t.received, uint256(t.debtsPaid) + t.treasury + t.income + t.carry);
         assertEq(address(revenue).balance + handler.claimsPaid() + handler.debtsClaimed() + handler.treasuryPaid(), t.received);
         assertLe(t.debtsPaid, t.debts);
     }
 
-    function invariant_every_claim_can_be_paid() public view {
+    function every_claim_can_be_paid() external view {
         uint256 due = revenue.totals().carry;
         for (uint64 id = 1; id <= SEQUENCERS; ++id) {
             due += revenue.claimableOwner(id);
@@ -161,13 +193,13 @@ contract MoneyInvariants is World {
     // -- Emissions
 
     /// P6 for the stream: funded = left + carry + income, and the tokens are there.
-    function invariant_emissions_balance() public view {
+    function emissions_balance() external view {
         IRevenueShare.Emissions memory e = revenue.emissions();
         assertEq(e.funded, uint256(e.left) + e.carry + e.income);
         assertEq(token.balanceOf(address(revenue)) + handler.tokensPaid(), e.funded);
     }
 
-    function invariant_every_token_claim_can_be_paid() public view {
+    function every_token_claim_can_be_paid() external view {
         IRevenueShare.Emissions memory e = revenue.emissions();
         uint256 due = uint256(e.left) + e.carry;
         for (uint64 id = 1; id <= SEQUENCERS; ++id) {
@@ -179,14 +211,14 @@ contract MoneyInvariants is World {
         assertLe(due, token.balanceOf(address(revenue)));
     }
 
-    function invariant_claimed_is_at_most_funded() public view {
+    function claimed_is_at_most_funded() external view {
         IRevenueShare.Totals memory t = revenue.totals();
         assertLe(t.claimed, uint256(t.debtsPaid) + t.treasury + t.income);
         IRevenueShare.Emissions memory e = revenue.emissions();
         assertLe(e.claimed, e.income);
     }
 
-    function invariant_open_debts_are_what_fees_have_not_covered_or_posters_not_taken() public view {
+    function open_debts_are_what_fees_have_not_covered_or_posters_not_taken() external view {
         uint256 open;
         for (uint64 debtId = 1; debtId <= revenue.debtCount(); ++debtId) {
             (, uint256 rest, uint256 covered) = revenue.debt(debtId);
@@ -198,31 +230,31 @@ contract MoneyInvariants is World {
 
     // -- Stake
 
-    function invariant_slashed_tokens_are_all_there_or_released() public view {
+    function slashed_tokens_are_all_there_or_released() external view {
         // What switched stake pays comes on top.
         assertGe(staking.totalSlashed() + handler.released(), handler.slashed());
     }
 
-    function invariant_no_stake_exceeds_the_cap() public view {
+    function no_stake_exceeds_the_cap() external view {
         for (uint64 id = 1; id <= SEQUENCERS; ++id) {
             assertLe(staking.sequencer(id).stake, staking.maxStake());
         }
     }
 
-    function invariant_commissions_keep_their_maximum() public view {
+    function commissions_keep_their_maximum() external view {
         for (uint64 id = 1; id <= SEQUENCERS; ++id) {
             IStaking.Sequencer memory s = staking.sequencer(id);
             assertLe(s.commission, s.maxCommission);
         }
     }
 
-    function invariant_no_exit_waits_longer_than_the_unbonding_time() public view {
+    function no_exit_waits_longer_than_the_unbonding_time() external view {
         for (uint64 exitId = 1; exitId <= staking.exitCount(); ++exitId) {
             assertLe(staking.exits(exitId).readyAt, vm.getBlockTimestamp() + 240);
         }
     }
 
-    function invariant_the_newest_segment_is_what_a_position_holds() public view {
+    function the_newest_segment_is_what_a_position_holds() external view {
         for (uint64 id = 1; id <= SEQUENCERS; ++id) {
             for (uint256 i = 0; i < 4; ++i) {
                 IStaking.Segment[] memory list = staking.segments(id, handler.account(i), 0, 10_000);
@@ -235,7 +267,7 @@ contract MoneyInvariants is World {
         }
     }
 
-    function invariant_periods_are_counted_by_snapshots() public view {
+    function periods_are_counted_by_snapshots() external view {
         assertEq(staking.period(), pool.snapshotCount());
     }
 
@@ -245,7 +277,7 @@ contract MoneyInvariants is World {
         return pool.snapshot(handler.current());
     }
 
-    function invariant_a_snapshots_shares_are_those_of_its_positions() public view {
+    function a_snapshots_shares_are_those_of_its_positions() external view {
         ISequencerPool.Snapshot memory s = _newest();
         for (uint256 m = 0; m < s.members.length; ++m) {
             uint64 id = s.members[m].id;
@@ -258,7 +290,7 @@ contract MoneyInvariants is World {
         }
     }
 
-    function invariant_leader_intervals_fill_the_total_stake() public view {
+    function leader_intervals_fill_the_total_stake() external view {
         ISequencerPool.Snapshot memory s = _newest();
         uint256 sum;
         for (uint256 i = 0; i < s.members.length; ++i) {
@@ -272,20 +304,20 @@ contract MoneyInvariants is World {
         }
     }
 
-    function invariant_members_ascend_by_identity() public view {
+    function members_ascend_by_identity() external view {
         ISequencerPool.Snapshot memory s = _newest();
         for (uint256 i = 1; i < s.members.length; ++i) {
             assertLt(uint256(s.members[i - 1].identity), uint256(s.members[i].identity));
         }
     }
 
-    function invariant_a_snapshot_never_changes() public view {
+    function a_snapshot_never_changes() external view {
         for (uint64 id = 0; id <= handler.current(); ++id) {
             assertTrue(handler.isFrozen(id));
         }
     }
 
-    function invariant_seals_ascend_and_one_is_newest_at_any_block() public view {
+    function seals_ascend_and_one_is_newest_at_any_block() external view {
         uint64 last;
         uint256 newest;
         for (uint64 id = 0; id < pool.snapshotCount(); ++id) {
@@ -299,7 +331,7 @@ contract MoneyInvariants is World {
 
     // -- Set
 
-    function invariant_the_active_set_names_active_sequencers_once() public view {
+    function the_active_set_names_active_sequencers_once() external view {
         uint64[] memory active = pool.active();
         assertLe(active.length, 64);
         for (uint256 i = 0; i < active.length; ++i) {
@@ -311,7 +343,7 @@ contract MoneyInvariants is World {
         }
     }
 
-    function invariant_every_active_sequencer_is_in_the_active_set() public view {
+    function every_active_sequencer_is_in_the_active_set() external view {
         uint256 count;
         for (uint64 id = 1; id <= SEQUENCERS; ++id) {
             if (pool.entry(id).status == ISequencerPool.Status.Active) ++count;
@@ -321,18 +353,18 @@ contract MoneyInvariants is World {
 
     // -- Bridge
 
-    function invariant_the_portals_ether_is_what_came_in_less_what_went_out() public view {
+    function the_portals_ether_is_what_came_in_less_what_went_out() external view {
         uint256 held = 1_000_000 ether + handler.deposited() - handler.withdrawn() - handler.feesPaid() + portal.proceeds();
         assertEq(address(portal).balance, held);
     }
 
     /// P6: every wei paid for the gas of deposits is with the portal or was received by the RevenueShare, beside the fees.
-    function invariant_proceeds_are_owed_or_paid() public view {
+    function proceeds_are_owed_or_paid() external view {
         assertEq(portal.proceeds() + handler.proceedsPaid(), handler.sold());
         assertEq(revenue.totals().received, handler.feesPaid() + handler.proceedsPaid());
     }
 
-    function invariant_deposits_are_counted_exactly() public view {
+    function deposits_are_counted_exactly() external view {
         assertEq(portal.depositCount(), handler.deposits());
         (bool exact, uint64 firstLeftOut) = portal.isCountAt(handler.deposits(), uint64(vm.getBlockNumber()));
         assertTrue(exact);

@@ -2,43 +2,10 @@
 pragma solidity 0.8.37;
 
 import {IStaking} from "../../src/interfaces/IStaking.sol";
-import {World} from "../helpers/World.sol";
+import {Stakes} from "../helpers/Stakes.sol";
 
 /// @notice Slashes and switches, by figures.
-contract StakingSlashTest is World {
-    address private alice = makeAddr("alice");
-    address private bob = makeAddr("bob");
-    uint64 private id;
-    uint64 private other;
-
-    function setUp() public override {
-        super.setUp();
-        id = _bond(STAKE, 1_000);
-        other = _bond(STAKE, 1_000);
-        _fund(alice, 1_000_000e18);
-        _fund(bob, 1_000_000e18);
-    }
-
-    function _roll() private returns (uint64) {
-        skip(10);
-        vm.prank(address(pool));
-        return staking.roll();
-    }
-
-    function _delegate(address who, uint128 amount) private {
-        vm.prank(who);
-        staking.delegate(id, amount);
-    }
-
-    function _slash(uint64 snapshot, uint16 bps) private returns (uint128) {
-        vm.prank(slasher);
-        return staking.slash(id, snapshot, bps);
-    }
-
-    function _checkBalance() private view {
-        assertEq(token.balanceOf(address(staking)), staking.totalStake() + staking.totalUnbonding() + staking.totalSlashed());
-    }
-
+contract StakingSlashTest is Stakes {
     // -- slash
 
     function test_a_slash_takes_in_proportion_from_all_that_was_bonded() public {
