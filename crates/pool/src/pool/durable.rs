@@ -3,7 +3,7 @@
 //! A change puts its record into a list under the pool's lock; whoever has the file then takes the list and appends it. So
 //! the file has the order of the changes, whichever thread writes, and a record is in the file when its change returns.
 
-use super::{Pool, Waiting};
+use super::{Pool, waiting::Waiting};
 use crate::journal::{Content, Journal, Record};
 use alloy::primitives::B256;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-use super::*;
+use super::{waiting::Worth, *};
 use crate::StateError;
 use alloy::{
     consensus::{SignableTransaction, TxEip1559, TxLegacy},
