@@ -133,6 +133,36 @@ impl Syncs {
     }
 }
 
+/// What the two kinds of stores have alike, with no trait in common.
+macro_rules! synced_lazily {
+    () => {
+        async fn sync(mut self) -> Result<Self, S::Error> {
+            self.store = self.store.sync().await?;
+            self.syncs.complete();
+            Ok(self)
+        }
+
+        async fn start_sync(mut self) -> Result<(Self, Handle<()>), S::Error> {
+            if !self.syncs.due {
+                return Ok((self, Handle::ready(Ok(()))));
+            }
+            let (store, handle) = self.store.start_sync().await?;
+            self.store = store;
+            let handle = self.syncs.start(handle);
+            Ok((self, handle))
+        }
+
+        async fn prune(mut self, min: types::Height) -> Result<Self, S::Error> {
+            self.store = self.store.prune(min).await?;
+            Ok(self)
+        }
+
+        fn last_index(&self) -> Option<types::Height> {
+            self.store.last_index()
+        }
+    };
+}
+
 impl<S: Certificates> Certificates for Lazy<S> {
     type BlockDigest = S::BlockDigest;
     type Commitment = S::Commitment;
@@ -150,21 +180,7 @@ impl<S: Certificates> Certificates for Lazy<S> {
         Ok(self)
     }
 
-    async fn sync(mut self) -> Result<Self, S::Error> {
-        self.store = self.store.sync().await?;
-        self.syncs.complete();
-        Ok(self)
-    }
-
-    async fn start_sync(mut self) -> Result<(Self, Handle<()>), S::Error> {
-        if !self.syncs.due {
-            return Ok((self, Handle::ready(Ok(()))));
-        }
-        let (store, handle) = self.store.start_sync().await?;
-        self.store = store;
-        let handle = self.syncs.start(handle);
-        Ok((self, handle))
-    }
+    synced_lazily!();
 
     async fn get(
         &self,
@@ -175,15 +191,6 @@ impl<S: Certificates> Certificates for Lazy<S> {
 
     async fn has(&self, height: types::Height) -> Result<bool, S::Error> {
         self.store.has(height).await
-    }
-
-    async fn prune(mut self, min: types::Height) -> Result<Self, S::Error> {
-        self.store = self.store.prune(min).await?;
-        Ok(self)
-    }
-
-    fn last_index(&self) -> Option<types::Height> {
-        self.store.last_index()
     }
 
     fn ranges_from(&self, from: types::Height) -> impl Iterator<Item = (types::Height, types::Height)> {
@@ -201,29 +208,10 @@ impl<S: Blocks> Blocks for Lazy<S> {
         Ok(self)
     }
 
-    async fn sync(mut self) -> Result<Self, S::Error> {
-        self.store = self.store.sync().await?;
-        self.syncs.complete();
-        Ok(self)
-    }
-
-    async fn start_sync(mut self) -> Result<(Self, Handle<()>), S::Error> {
-        if !self.syncs.due {
-            return Ok((self, Handle::ready(Ok(()))));
-        }
-        let (store, handle) = self.store.start_sync().await?;
-        self.store = store;
-        let handle = self.syncs.start(handle);
-        Ok((self, handle))
-    }
+    synced_lazily!();
 
     async fn get(&self, id: Identifier<'_, <S::Block as Digestible>::Digest>) -> Result<Option<S::Block>, S::Error> {
         self.store.get(id).await
-    }
-
-    async fn prune(mut self, min: types::Height) -> Result<Self, S::Error> {
-        self.store = self.store.prune(min).await?;
-        Ok(self)
     }
 
     fn missing_items(&self, start: types::Height, max: usize) -> Vec<types::Height> {
@@ -232,10 +220,6 @@ impl<S: Blocks> Blocks for Lazy<S> {
 
     fn next_gap(&self, value: types::Height) -> (Option<types::Height>, Option<types::Height>) {
         self.store.next_gap(value)
-    }
-
-    fn last_index(&self) -> Option<types::Height> {
-        self.store.last_index()
     }
 }
 

@@ -109,9 +109,8 @@ pub(crate) fn batch_info(batch: &AcceptedBatch, status: BatchStatus) -> BatchInf
     }
 }
 
-/// Keeps what the view of L1 lets go, until `stop`.
+/// Keeps what the view of L1 lets go, until `stop`. The view must hold batches from before anything is released.
 pub(crate) async fn archive(batches: Arc<Batches>, l1: L1View, stop: CancellationToken) -> Result<(), NodeError> {
-    l1.hold_batches();
     let mut heads = l1.subscribe();
     loop {
         heads.mark_unchanged();

@@ -65,6 +65,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), NodeErro
 
     let endpoints = endpoints(&config, &deployment)?;
     let l1 = watch_l1(&mut tasks, &endpoints, &deployment);
+    // Nothing has been released yet, so none has gone before it is archived.
+    l1.view.hold_batches();
     tasks.spawn("parameter check", check_parameters(endpoints.clone(), deployment.clone()));
 
     let engine = open_engine(&config, genesis.clone()).await?;
