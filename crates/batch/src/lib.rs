@@ -18,7 +18,7 @@ mod input;
 
 pub use blobs::{BLOB_CAPACITY, BlobError, MAX_BLOBS, pack_blobs, unpack_blobs};
 pub use codec::{DecodeError, EncodeError, decode, encode};
-pub use commitment::{Opening, check_openings, in_background, open, sidecar, versioned_hash};
+pub use commitment::{CommittedBlob, Opening, check_openings, commit, in_background, open, sidecar, versioned_hash};
 pub use core::{BatchContext, Closing, CoreError, Outcome, core};
 pub use cut::{BatchRange, BlockFacts, CutError, Cutter};
 pub use input::{BlockInput, InputError};

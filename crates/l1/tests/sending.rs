@@ -11,7 +11,7 @@ use alloy::{
     rpc::types::TransactionRequest,
     signers::local::PrivateKeySigner,
 };
-use baton_batch::versioned_hash;
+use baton_batch::{commit, versioned_hash};
 use baton_l1::{BlobConfig, BlobError, BlobSource, TxConfig, TxManager, TxOutcome, TxRequest, TxSender};
 use serde_json::json;
 use std::time::Duration;
@@ -193,7 +193,8 @@ async fn blobs_travel_to_l1_and_back_and_only_true_ones_are_taken() {
     let mut blobs = vec![Blob::ZERO; 2];
     blobs[0][5] = 7;
     blobs[1][9] = 8;
-    let request = TxRequest { to, value: U256::ZERO, blobs: blobs.clone(), ..transfer(0) };
+    let committed = blobs.iter().map(|blob| commit(*blob).unwrap()).collect();
+    let request = TxRequest { to, value: U256::ZERO, blobs: committed, ..transfer(0) };
     let none = sent(&sender, TxRequest { blobs: Vec::new(), ..request.clone() }).await;
     assert!(matches!(none, TxOutcome::Refused(_)), "{none:?}");
     let outcome = sent(&sender, request).await;

@@ -433,9 +433,10 @@ impl<C: Chain, S: Settlement, N: Network, L: Ledger> Poster<C, S, N, L> {
         }
         let (chain, worker) = (self.chain.clone(), self.worker.clone());
         let l2_chain_id = self.config.parameters.l2_chain_id;
+        let others = built.snapshot.members.len() > 1;
         tokio::spawn(async move {
             let encoding = match inputs(&built.core, &chain).await {
-                Some(inputs) => blocking(move || attest::make(&inputs, l2_chain_id)).await,
+                Some(inputs) => blocking(move || attest::make(&inputs, l2_chain_id, others)).await,
                 None => Err(EncodingError::Unavailable),
             };
             let _ = worker.send(Done::Encoded { core_hash, encoding }).await;
@@ -474,7 +475,7 @@ impl<C: Chain, S: Settlement, N: Network, L: Ledger> Poster<C, S, N, L> {
             label: "post",
             to: self.config.inbox,
             input: post_call(&built, certificate),
-            blobs: encoding.blobs.iter().map(|(_, blob)| *blob).collect(),
+            blobs: encoding.blobs.clone(),
         };
         let (ledger, archive, worker) = (self.ledger.clone(), self.archive.clone(), self.worker.clone());
         let (index, core_hash, blobs) = (built.core.index, built.core_hash, encoding.blobs);

@@ -5,6 +5,7 @@ use alloy::{
     eips::eip4844::{BYTES_PER_BLOB, Blob},
     primitives::B256,
 };
+use baton_batch::CommittedBlob;
 use baton_primitives::BatchIndex;
 use std::{
     collections::HashMap,
@@ -53,13 +54,13 @@ impl Archive {
     }
 
     /// Keeps blobs of a batch.
-    pub(crate) fn put(&self, index: BatchIndex, blobs: &[(B256, Blob)]) -> Result<(), Error> {
+    pub(crate) fn put(&self, index: BatchIndex, blobs: &[CommittedBlob]) -> Result<(), Error> {
         let _changing = self.changing.lock();
         let folder = self.path(index);
         let write = || -> io::Result<()> {
             fs::create_dir_all(&folder)?;
-            for (hash, blob) in blobs {
-                if self.known.read().get(hash) == Some(&index) {
+            for (hash, CommittedBlob { blob, .. }) in blobs.iter().map(|it| (it.versioned_hash(), it)) {
+                if self.known.read().get(&hash) == Some(&index) {
                     continue;
                 }
                 let temporary = folder.join(format!("{hash}.new"));
@@ -67,7 +68,7 @@ impl Archive {
                 file.write_all(blob.as_slice())?;
                 file.sync_all()?;
                 fs::rename(&temporary, folder.join(hash.to_string()))?;
-                self.known.write().insert(*hash, index);
+                self.known.write().insert(hash, index);
             }
             File::open(&folder)?.sync_all()
         };
@@ -116,28 +117,35 @@ impl Archive {
 mod tests {
     use super::*;
 
+    /// The archive takes names on trust.
+    fn named(blob: Blob, name: u8) -> CommittedBlob {
+        CommittedBlob { blob, commitment: [name; 48] }
+    }
+
     #[test]
     fn the_same_blob_kept_by_many_at_once_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let archive = Archive::open(folder.path()).unwrap();
         for round in 0..20u8 {
-            let (index, hash) = (BatchIndex::new(round.into()), B256::repeat_byte(round));
-            let blobs = [(hash, Blob::repeat_byte(round))];
+            let index = BatchIndex::new(round.into());
+            let blobs = [named(Blob::repeat_byte(round), round)];
+            let hash = blobs[0].versioned_hash();
             std::thread::scope(|scope| {
                 let writers: Vec<_> = (0..8).map(|_| scope.spawn(|| archive.put(index, &blobs))).collect();
                 writers.into_iter().for_each(|writer| writer.join().unwrap().unwrap());
             });
-            assert_eq!(archive.get(&hash), Some(blobs[0].1));
+            assert_eq!(archive.get(&hash), Some(blobs[0].blob));
         }
     }
 
     #[test]
     fn blobs_survive_a_restart_and_half_written_ones_vanish() {
         let folder = tempfile::tempdir().unwrap();
-        let (hash, other) = (B256::repeat_byte(1), B256::repeat_byte(2));
         let blob = Blob::repeat_byte(7);
+        let blobs = [named(blob, 1), named(blob, 2)];
+        let [hash, other] = blobs.each_ref().map(CommittedBlob::versioned_hash);
         let archive = Archive::open(folder.path()).unwrap();
-        archive.put(BatchIndex::new(3), &[(hash, blob), (other, blob)]).unwrap();
+        archive.put(BatchIndex::new(3), &blobs).unwrap();
         archive.keep_only(BatchIndex::new(3), &[hash]).unwrap();
         fs::write(folder.path().join("3").join(format!("{other}.new")), b"half").unwrap();
         let archive = Archive::open(folder.path()).unwrap();

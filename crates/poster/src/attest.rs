@@ -5,14 +5,15 @@ use alloy::{
     eips::eip4844::Blob,
     primitives::{B256, Bytes},
 };
-use baton_batch::{BlockInput, Opening, check_openings, decode, encode, open, pack_blobs};
+use baton_batch::{BlockInput, CommittedBlob, Opening, check_openings, commit, decode, encode, open, pack_blobs};
 use baton_primitives::data_hash_blobs;
 
 /// Data and the blobs that carry it.
 #[derive(Clone, Debug)]
 pub(crate) struct Encoding {
     pub(crate) data: Bytes,
-    pub(crate) blobs: Vec<(B256, Blob)>,
+    pub(crate) blobs: Vec<CommittedBlob>,
+    /// What the others check the commitments by; none if nobody else signs.
     pub(crate) openings: Vec<Opening>,
     pub(crate) data_hash: B256,
 }
@@ -36,12 +37,13 @@ pub(crate) enum EncodingError {
     Openings { blobs: usize },
 }
 
-/// Encodes a batch. Takes long: not for the event loop.
-pub(crate) fn make(inputs: &[BlockInput], l2_chain_id: u64) -> Result<Encoding, EncodingError> {
+/// Encodes a batch, with openings if `others` sign it too. Takes long: not for the event loop.
+pub(crate) fn make(inputs: &[BlockInput], l2_chain_id: u64, others: bool) -> Result<Encoding, EncodingError> {
     let data = encode(inputs, l2_chain_id).map_err(|e| EncodingError::Encode(e.to_string()))?;
     let data = Bytes::from(data);
-    let blobs = pack(&data)?;
-    let openings: Option<Vec<_>> = blobs.iter().map(open).collect();
+    let blobs: Option<Vec<_>> = pack(&data)?.into_iter().map(commit).collect();
+    let blobs = blobs.ok_or(EncodingError::Commitment)?;
+    let openings: Option<Vec<_>> = if others { blobs.iter().map(open).collect() } else { Some(Vec::new()) };
     Ok(bind(data, blobs, openings.ok_or(EncodingError::Commitment)?))
 }
 
@@ -64,6 +66,8 @@ pub(crate) fn check(
     if !check_openings(&blobs, &openings) {
         return Err(EncodingError::Openings { blobs: blobs.len() });
     }
+    let committed = |(blob, opening): (Blob, &Opening)| CommittedBlob { blob, commitment: opening.commitment };
+    let blobs = blobs.into_iter().zip(&openings).map(committed).collect();
     Ok(bind(data, blobs, openings))
 }
 
@@ -71,10 +75,10 @@ fn pack(data: &Bytes) -> Result<Vec<Blob>, EncodingError> {
     pack_blobs(data).map_err(|_| EncodingError::TooLong(data.len()))
 }
 
-fn bind(data: Bytes, blobs: Vec<Blob>, openings: Vec<Opening>) -> Encoding {
-    let hashes: Vec<B256> = openings.iter().map(Opening::versioned_hash).collect();
+fn bind(data: Bytes, blobs: Vec<CommittedBlob>, openings: Vec<Opening>) -> Encoding {
+    let hashes: Vec<B256> = blobs.iter().map(CommittedBlob::versioned_hash).collect();
     let data_hash = data_hash_blobs(&hashes);
-    Encoding { data, blobs: hashes.into_iter().zip(blobs).collect(), openings, data_hash }
+    Encoding { data, blobs, openings, data_hash }
 }
 
 #[cfg(test)]
@@ -95,7 +99,8 @@ mod tests {
 
     #[test]
     fn a_peer_finds_the_same_hash_for_the_same_data_and_refuses_other_blocks() {
-        let own = make(&blocks(5), 1).unwrap();
+        let own = make(&blocks(5), 1, true).unwrap();
+        assert_eq!(make(&blocks(5), 1, false).unwrap().data_hash, own.data_hash);
         let look = |blocks: &[BlockInput]| check(own.data.clone(), own.openings.clone(), blocks, 1);
         assert_eq!(look(&blocks(5)).unwrap().data_hash, own.data_hash);
         let differs = EncodingError::Differs { got: 5, expected: 4 };
@@ -107,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_right_data_with_the_commitments_of_other_blobs_is_not_signed() {
-        let (own, other) = (make(&blocks(5), 1).unwrap(), make(&blocks(6), 1).unwrap());
+        let (own, other) = (make(&blocks(5), 1, true).unwrap(), make(&blocks(6), 1, true).unwrap());
         let wrong = EncodingError::Openings { blobs: 1 };
         for openings in [other.openings.clone(), Vec::new(), [own.openings.clone(), other.openings].concat()] {
             assert_eq!(check(own.data.clone(), openings, &blocks(5), 1).unwrap_err(), wrong);
@@ -116,7 +121,7 @@ mod tests {
 
     #[test]
     fn rubbish_does_not_decode_and_does_not_panic() {
-        let own = make(&blocks(3), 1).unwrap();
+        let own = make(&blocks(3), 1, true).unwrap();
         for at in 0..own.data.len() {
             let mut data = own.data.to_vec();
             data[at] ^= 0x55;

@@ -1,9 +1,7 @@
 //! What the poster needs from its neighbours; `node` joins them.
 
-use alloy::{
-    eips::eip4844::Blob,
-    primitives::{Address, B256, Bytes, U256},
-};
+use alloy::primitives::{Address, B256, Bytes, U256};
+use baton_batch::CommittedBlob;
 use baton_primitives::{
     Anchor, BatchIndex, Epoch, Generation, Height, IdentityKey, RecoveredBlock, SequencerId, Snapshot, SnapshotId,
 };
@@ -94,7 +92,7 @@ pub struct Call {
     /// Call data.
     pub input: Bytes,
     /// Blobs it carries; none for an ordinary transaction.
-    pub blobs: Vec<Blob>,
+    pub blobs: Vec<CommittedBlob>,
 }
 
 /// What became of a [`Call`].

@@ -165,7 +165,7 @@ impl L1 {
         let words = postCall::abi_decode_validate(&call.input).map_err(|e| e.to_string())?;
         let core = Core::from(&words.core);
         let snapshot = Arc::new(snapshot());
-        let blobs: Vec<B256> = call.blobs.iter().filter_map(|blob| versioned_hash(blob.as_slice())).collect();
+        let blobs: Vec<B256> = call.blobs.iter().filter_map(|it| versioned_hash(it.blob.as_slice())).collect();
         let mut inbox = self.inbox.lock();
         let last = inbox.batches.last().map(|b| &b.core);
         let (index, previous) = last.map_or((1, B256::ZERO), |c| (c.index.get() + 1, c.hash()));

@@ -11,7 +11,6 @@ use alloy::{
     consensus::{SignableTransaction, TxEip1559, TxEip4844, TxEip4844Variant, TxEip4844WithSidecar, TxEnvelope},
     eips::{
         eip2718::Encodable2718,
-        eip4844::Blob,
         eip7594::{BlobTransactionSidecarEip7594, BlobTransactionSidecarVariant},
     },
     primitives::{Address, B256, Bytes, TxKind, U64, U256},
@@ -396,7 +395,7 @@ async fn prepare(request: TxRequest) -> Result<Prepared, TxError> {
     if request.blobs.is_empty() {
         return Ok(Prepared { request, sidecar: None, hashes: Vec::new() });
     }
-    let blobs: Vec<Blob> = request.blobs.clone();
+    let blobs = request.blobs.clone();
     let built = in_background(move || sidecar(blobs)).await;
     let sidecar = match built {
         Some(Ok(sidecar)) => sidecar,

@@ -18,10 +18,10 @@ mod refusal;
 mod state;
 
 use alloy::{
-    eips::eip4844::Blob,
     primitives::{Address, B256, Bytes, U256},
     rpc::types::TransactionReceipt,
 };
+use baton_batch::CommittedBlob;
 use std::{num::NonZeroUsize, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
@@ -75,7 +75,7 @@ pub struct TxRequest {
     /// Wei.
     pub value: U256,
     /// Blobs; none makes it an ordinary (EIP-1559) transaction.
-    pub blobs: Vec<Blob>,
+    pub blobs: Vec<CommittedBlob>,
 }
 
 /// A revert.
