@@ -2,12 +2,12 @@
 
 use crate::{
     engine::Engine,
-    error::{BlockFault, BuildError, InvalidTransaction},
+    error::{BlockFault, BuildError, InvalidTransaction, StoreError},
     evm::Failure,
     executed::ExecutedBlock,
     header::{check_fixed, check_system},
     metrics,
-    ports::TransactionSource,
+    ports::{Candidate, TransactionSource},
     process::Process,
 };
 use alloy::{
@@ -16,7 +16,7 @@ use alloy::{
     primitives::{Address, B64, B256, Bytes, U256},
 };
 use baton_primitives::{Block, Header, RecoveredBlock, Transaction, block_body, predeploys};
-use std::{sync::Arc, time::Instant};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 /// What consensus and derivation fix of a block before its transactions are chosen.
 #[derive(Clone, Debug)]
@@ -54,6 +54,9 @@ pub struct Budget {
 const FRAME_BYTES: u64 = 1_024;
 /// Least gas of any transaction.
 const LEAST_GAS: u64 = 21_000;
+/// Transactions whose accounts are read together before the first of them is executed, and from how many on that is worth it.
+const AHEAD: usize = 256;
+const WARM_FROM: usize = 64;
 /// Misfits in a row after which a nearly full block is closed.
 const MAX_MISFITS: usize = 64;
 
@@ -96,17 +99,18 @@ impl Engine {
 
         let most = budget.max_bytes.min(parameters.max_block_bytes);
         let mut misfits = 0;
+        let mut ahead = Ahead { source, drawn: VecDeque::new() };
         while process.gas_left() >= LEAST_GAS && misfits < MAX_MISFITS && Instant::now() < budget.deadline {
-            let Some(candidate) = source.next() else { break };
+            let Some(candidate) = ahead.next(&mut process)? else { break };
             let (transaction, sender) = (candidate.transaction, candidate.sender);
             if transaction.is_deposit() {
                 // It would mint. Deposits come from L1 alone, through the attributes.
-                source.invalid(transaction.tx_hash(), sender, &InvalidTransaction::Type(0x7e));
+                ahead.source.invalid(transaction.tx_hash(), sender, &InvalidTransaction::Type(0x7e));
                 continue;
             }
             let size = encoded(&transaction);
             if bytes + size > most || alloy::consensus::Transaction::gas_limit(&*transaction) > process.gas_left() {
-                source.skip_sender(sender);
+                ahead.source.skip(transaction.tx_hash(), sender);
                 misfits += 1;
                 continue;
             }
@@ -117,7 +121,7 @@ impl Engine {
                     transactions.push(Arc::unwrap_or_clone(transaction));
                     senders.push(sender);
                 }
-                Err(Failure::Invalid(why)) => source.invalid(transaction.tx_hash(), sender, &why),
+                Err(Failure::Invalid(why)) => ahead.source.invalid(transaction.tx_hash(), sender, &why),
                 Err(Failure::Store(error)) => return Err(error.into()),
             }
         }
@@ -144,6 +148,29 @@ impl Engine {
         metrics::since("baton_engine_build_seconds", start);
         metrics::executed(&executed);
         Ok(executed)
+    }
+}
+
+/// A source from which several transactions are drawn at once, so that their accounts can be read side by side.
+struct Ahead<'a> {
+    source: &'a mut dyn TransactionSource,
+    drawn: VecDeque<Candidate>,
+}
+
+impl Ahead<'_> {
+    fn next(&mut self, process: &mut Process) -> Result<Option<Candidate>, StoreError> {
+        loop {
+            if self.drawn.is_empty() {
+                self.drawn.extend(std::iter::from_fn(|| self.source.next()).take(AHEAD));
+                if self.drawn.len() >= WARM_FROM {
+                    process.warm(self.drawn.iter().map(|it| (&*it.transaction, it.sender)))?;
+                }
+            }
+            match self.drawn.pop_front() {
+                Some(candidate) if self.source.is_closed(&candidate.sender) => {}
+                next => return Ok(next),
+            }
+        }
     }
 }
 

@@ -14,17 +14,21 @@ pub struct Candidate {
     pub sender: Address,
 }
 
-/// Transactions by preference, for one block. A later transaction of a sender comes after its earlier ones.
+/// Transactions by preference, for one block. A later transaction of a sender comes after its earlier ones. Several are drawn before
+/// there are verdicts on the first of them; those that are [closed](Self::is_closed) when their turn comes are passed over.
 pub trait TransactionSource {
     /// The next best one; `None` if nothing more waits.
     fn next(&mut self) -> Option<Candidate>;
 
-    /// The last transaction of this sender does not fit into this block: none of its later ones may come.
-    fn skip_sender(&mut self, sender: Address);
+    /// The transaction does not fit into this block: none of its sender's later ones may come.
+    fn skip(&mut self, hash: B256, sender: Address);
 
     /// The transaction may not be included: none of its sender's later ones may come. Unless
     /// [`InvalidTransaction::is_temporary`], it never may.
     fn invalid(&mut self, hash: B256, sender: Address, why: &InvalidTransaction);
+
+    /// Whether there was a verdict after which this sender's transactions may not come, also those that were drawn already.
+    fn is_closed(&self, sender: &Address) -> bool;
 }
 
 /// No transactions: an empty block.
@@ -36,7 +40,11 @@ impl TransactionSource for NoTransactions {
         None
     }
 
-    fn skip_sender(&mut self, _: Address) {}
+    fn skip(&mut self, _: B256, _: Address) {}
 
     fn invalid(&mut self, _: B256, _: Address, _: &InvalidTransaction) {}
+
+    fn is_closed(&self, _: &Address) -> bool {
+        false
+    }
 }

@@ -6,6 +6,7 @@ use crate::{
     evm::{self, Evm, Failure, Mode},
     executed::Receipt,
     state::{Recorder, StateView},
+    trie::{AccountLeaf, Trie},
 };
 use alloy::{
     consensus::{Eip658Value, Eip2718EncodableReceipt, Receipt as Body, Transaction as _, TxReceipt},
@@ -38,6 +39,8 @@ pub(crate) struct Processed {
     pub(crate) changes: Changes,
     pub(crate) swept: U256,
     pub(crate) withdrawals_root: B256,
+    /// The state's trie before the block.
+    pub(crate) trie: Trie<AccountLeaf>,
     /// The receipts as the receipts trie holds them.
     pub(crate) encoded_receipts: Vec<Vec<u8>>,
 }
@@ -83,6 +86,16 @@ impl Process {
         account.touch();
         journal.commit_tx();
         Ok(())
+    }
+
+    /// Reads the accounts that these transactions name, so that their execution does not wait for one after the other.
+    pub(crate) fn warm<'a>(
+        &mut self,
+        transactions: impl Iterator<Item = (&'a Transaction, Address)>,
+    ) -> Result<(), StoreError> {
+        let named = transactions.flat_map(|(transaction, sender)| [Some(sender), transaction.to()]).flatten();
+        let height = self.evm.ctx.block.number.saturating_to();
+        self.evm.ctx.journaled_state.database.warm(named, height)
     }
 
     /// Gas that is left for further transactions.
@@ -205,7 +218,8 @@ impl Process {
             .and_then(|change| change.slots.get(&U256::ZERO))
             .map_or(root_before, |change| B256::from(change.after));
         let encoded_receipts = std::mem::take(&mut self.encoded_receipts);
-        Ok(Processed { changes, swept, withdrawals_root, encoded_receipts })
+        let trie = recorder.trie.clone();
+        Ok(Processed { changes, swept, withdrawals_root, trie, encoded_receipts })
     }
 
     fn sweep(&mut self) -> Result<U256, StoreError> {

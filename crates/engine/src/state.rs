@@ -303,18 +303,35 @@ pub(crate) struct Recorder {
     pub(crate) view: StateView,
     pub(crate) accounts: alloy::primitives::map::AddressMap<Option<Account>>,
     pub(crate) slots: alloy::primitives::map::HashMap<(Address, U256), U256>,
+    /// The view's trie; what [`Self::warm`] loaded is in its memory.
+    pub(crate) trie: Trie<AccountLeaf>,
     /// Hashes of blocks, where the view is not of a chain that knows them.
     hashes: Option<BTreeMap<u64, B256>>,
 }
 
 impl Recorder {
     pub(crate) fn new(view: StateView) -> Self {
-        Self { view, accounts: Default::default(), slots: Default::default(), hashes: None }
+        let trie = view.trie().clone();
+        Self { view, accounts: Default::default(), slots: Default::default(), trie, hashes: None }
     }
 
     /// As [`Self::new`], over a state without a chain: `hashes` tells the hashes of earlier blocks by number.
     pub(crate) fn with_hashes(view: StateView, hashes: BTreeMap<u64, B256>) -> Self {
         Self { hashes: Some(hashes), ..Self::new(view) }
+    }
+
+    /// Reads accounts that the block at `height` is going to touch, on all processors, and keeps in memory what changing them needs.
+    pub(crate) fn warm(&mut self, addresses: impl Iterator<Item = Address>, height: u64) -> Result<(), StoreError> {
+        let mut keys: Vec<_> = addresses
+            .filter(|address| !self.accounts.contains_key(address))
+            .map(|address| (keccak256(address), address))
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let hashed: Vec<B256> = keys.iter().map(|(hashed, _)| *hashed).collect();
+        let values = self.trie.warm(&hashed, &*self.view.base.snapshot, height, AccountLeaf::account)?;
+        self.accounts.extend(keys.into_iter().zip(values).map(|((_, address), value)| (address, value)));
+        Ok(())
     }
 }
 
@@ -322,8 +339,14 @@ impl Database for Recorder {
     type Error = StoreError;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, StoreError> {
-        let account = self.view.account(address)?;
-        self.accounts.insert(address, account);
+        let account = match self.accounts.get(&address) {
+            Some(account) => *account,
+            None => {
+                let account = self.view.account(address)?;
+                self.accounts.insert(address, account);
+                account
+            }
+        };
         Ok(account.map(|account| account.info()))
     }
 

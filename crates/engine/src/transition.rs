@@ -200,7 +200,7 @@ impl Transitions {
         }
 
         let processed = process.finish(false)?;
-        let (_, state_root) = processed.changes.apply(view.trie(), &*view.base.snapshot, header.number)?;
+        let (_, state_root) = processed.changes.apply(&processed.trie, &*view.base.snapshot, header.number)?;
         let body: Vec<&Transaction> =
             included.iter().filter_map(|index| transactions.get(*index)).map(|(transaction, _)| transaction).collect();
         Ok(Transition {

@@ -135,6 +135,9 @@ impl Engine {
 
         let running = Instant::now();
         let mut process = Process::start(parent.clone(), parameters.l2_chain_id, header)?;
+        if transactions.len() >= PARALLEL_FROM {
+            process.warm(transactions.iter().zip(block.senders().iter().copied()))?;
+        }
         for (index, (transaction, sender)) in transactions.iter().zip(block.senders()).enumerate() {
             process.transaction(transaction, *sender).map_err(|failure| match failure {
                 Failure::Invalid(why) => Stop::Fault(BlockFault::Transaction { index, why }),
@@ -164,7 +167,7 @@ impl Engine {
         height: u64,
     ) -> Result<Sealed, StoreError> {
         let start = Instant::now();
-        let state = || processed.changes.apply(parent.trie(), &*parent.base.snapshot, height);
+        let state = || processed.changes.apply(&processed.trie, &*parent.base.snapshot, height);
         let roots =
             || (calculate_transaction_root(transactions), ordered_trie_root_encoded(&processed.encoded_receipts));
         let (state, (transactions_root, receipts_root)) =

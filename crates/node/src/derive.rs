@@ -14,7 +14,10 @@ use crate::{
     run::{Tasks, endpoints, last_write, lock, open_engine, watch_l1},
     sequencing::engine_attributes,
 };
-use alloy::{eips::eip4844::Blob, primitives::B256};
+use alloy::{
+    eips::eip4844::Blob,
+    primitives::{Address, B256},
+};
 use baton_batch::unpack_blobs;
 use baton_bindings::Deployment;
 use baton_derive::{Class, Derivation, Plan};
@@ -259,11 +262,15 @@ impl TransactionSource for Given {
         self.candidates.next()
     }
 
-    fn skip_sender(&mut self, sender: alloy::primitives::Address) {
+    fn skip(&mut self, _: B256, sender: Address) {
         self.refused.get_or_insert_with(|| format!("a transaction of {sender} does not fit"));
     }
 
-    fn invalid(&mut self, hash: B256, _: alloy::primitives::Address, why: &InvalidTransaction) {
+    fn invalid(&mut self, hash: B256, _: Address, why: &InvalidTransaction) {
         self.refused.get_or_insert_with(|| format!("transaction {hash} cannot be included: {why}"));
+    }
+
+    fn is_closed(&self, _: &Address) -> bool {
+        false
     }
 }

@@ -41,7 +41,7 @@ impl TransactionSource for Source<'_> {
         None
     }
 
-    fn skip_sender(&mut self, sender: Address) {
+    fn skip(&mut self, _: B256, sender: Address) {
         self.best.skip_sender(sender);
     }
 
@@ -51,5 +51,9 @@ impl TransactionSource for Source<'_> {
             tracing::debug!(%hash, %why, "transaction can never be included");
             self.pool.reject(hash, why.to_string());
         }
+    }
+
+    fn is_closed(&self, sender: &Address) -> bool {
+        self.best.is_skipped(sender)
     }
 }

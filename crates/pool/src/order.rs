@@ -59,6 +59,11 @@ impl Best {
     pub fn skip_sender(&mut self, sender: Address) {
         self.skipped.insert(sender);
     }
+
+    /// Whether [`Self::skip_sender`] was called for this sender.
+    pub fn is_skipped(&self, sender: &Address) -> bool {
+        self.skipped.contains(sender)
+    }
 }
 
 impl Iterator for Best {

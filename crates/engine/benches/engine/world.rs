@@ -146,12 +146,16 @@ impl TransactionSource for Script {
         self.0.pop_front()
     }
 
-    fn skip_sender(&mut self, sender: Address) {
+    fn skip(&mut self, _: B256, sender: Address) {
         panic!("a transaction of {sender} does not fit");
     }
 
     fn invalid(&mut self, hash: B256, sender: Address, why: &InvalidTransaction) {
         panic!("{hash} of {sender} is invalid: {why}");
+    }
+
+    fn is_closed(&self, _: &Address) -> bool {
+        false
     }
 }
 

@@ -1,7 +1,7 @@
 //! In which blocks an address has transactions: as their sender, recipient or created contract, or because it emitted a log.
 //! Calls inside of transactions are not looked at.
 //!
-//! A block of transfers has thousands of addresses, and a row for each would cost more than the block itself. So a commit writes
+//! A block of transfers has thousands of addresses, too many for a row each. So a commit writes
 //! one segment, the sorted pairs (address, height) of all its blocks, in pieces that fill a page; and when there are eight
 //! segments of one level side by side, they become one of the next:
 //!
@@ -10,7 +10,7 @@
 //!   addresses:  last height of the segment, first pair -> the pairs after that one, as differences
 //! ```
 //!
-//! A pair has 4 to 6 bytes, and is written once more with each level. A search looks at one piece of each segment of its range.
+//! A pair takes few bytes (a transfer's two some 7 together), and is written once more with each level. A search looks at one piece of each segment of its range.
 
 use super::{
     Snapshot,
@@ -33,7 +33,7 @@ type Pieces<'a> = Table<'a, PairKey, &'static [u8]>;
 
 /// Segments of one level that become one of the next.
 const FAN_OUT: usize = 8;
-/// Most pairs of a segment that is made of others: they are read and written within one commit, in some 10 ms.
+/// Most pairs of a segment that is made of others: they are read and written within one commit.
 const MAX_PAIRS: u64 = 1 << 18;
 /// Bytes of a piece: with its key and the page's header one fills a page of 4,096 bytes.
 const PIECE_BYTES: usize = 4_048;

@@ -13,6 +13,9 @@ use crate::{error::StoreError, executed::ExecutedBlock, trie::Place};
 use alloy::rlp::Encodable;
 use redb::{Table, WriteTransaction};
 
+/// Changed accounts from which on the log and the database are written side by side.
+const PARALLEL_FROM: usize = 128;
+
 type Pieces<'a> = Table<'a, (u64, u32), &'static [u8]>;
 
 impl Store {
@@ -39,7 +42,7 @@ impl Store {
         self.write(transaction, blocks, Some(oldest), keep_from)
     }
 
-    /// The state trie goes to the log, which is synced before the commit that makes it count.
+    /// The state trie goes to the log, which is synced before the database's commit that makes it count.
     fn write(
         &self,
         transaction: WriteTransaction,
@@ -50,9 +53,12 @@ impl Store {
         let Some(top) = blocks.last() else { return Ok(()) };
         let mut log = self.log.lock();
         log.guarded(|log| {
-            let place = top.trie.write(log)?;
-            let end = log.sync()?;
-            write(&transaction, blocks, oldest, keep_from)?;
+            let mut trie = || Ok::<_, StoreError>((top.trie.write(log)?, log.sync()?));
+            let rest = || write(&transaction, blocks, oldest, keep_from);
+            let many = blocks.iter().map(|block| block.changes.accounts.len()).sum::<usize>() >= PARALLEL_FROM;
+            let (trie, rest) = if many { rayon::join(trie, rest) } else { (trie(), rest()) };
+            let (place, end) = trie?;
+            rest?;
             let needed = place.map_or_else(|| segment_of(end), Place::oldest);
             let mut sweeping = self.sweeping.lock();
             let after = sweeping.after(end, needed);

@@ -19,6 +19,7 @@ mod proof;
 mod record;
 #[cfg(test)]
 mod tests;
+mod warm;
 
 use crate::error::StoreError;
 use alloy::primitives::{B256, keccak256};

@@ -102,6 +102,21 @@ fn sweep(trie: &mut Trie<U256>, disk: &mut Disk, floor: u32, stamp: u64) -> Opti
     }
 }
 
+/// Loads what is on the way to these keys: the values are found, nothing else changes.
+fn warm(trie: &mut Trie<U256>, keys: impl Iterator<Item = B256>, disk: &Disk, stamp: u64, flat: &BTreeMap<B256, U256>) {
+    let mut keys: Vec<_> = keys.collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let (root, before) = (trie.root(), trie.clone());
+    let found = trie.warm(&keys, disk, stamp, |value| *value).unwrap();
+    assert_eq!(found, keys.iter().map(|key| flat.get(key).copied()).collect::<Vec<_>>());
+    assert_eq!((trie.root(), content(trie, disk), content(&before, disk)), (root, flat.clone(), flat.clone()));
+    // All of it is in memory now.
+    for key in &keys {
+        assert_eq!(trie.get(key, &Nowhere).unwrap(), flat.get(key).copied());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
@@ -111,6 +126,11 @@ proptest! {
         let mut trie: Trie<U256> = Trie::Empty;
         for (height, (changes, after)) in (1u64..).zip(batches) {
             let before = (trie.clone(), trie.root().unwrap(), flat.clone());
+            if height % 3 > 0 {
+                let keys = changes.iter().map(|(shape, _)| key(*shape)).chain([B256::ZERO, B256::repeat_byte(0x1f)]);
+                warm(&mut trie, keys, &disk, height, &flat);
+                prop_assert_eq!(trie.write(&mut Disk(Vec::new())).unwrap(), Trie::write(&before.0, &mut Disk(Vec::new())).unwrap());
+            }
             for (shape, value) in &changes {
                 let (key, value) = (key(*shape), U256::from(*value));
                 if value.is_zero() {
@@ -176,6 +196,7 @@ proptest! {
             let mut changes: Vec<_> =
                 batch.into_iter().map(|(number, value)| (keccak256(number.to_be_bytes()), U256::from(value))).collect();
             changes.sort_unstable();
+            warm(&mut trie, changes.iter().map(|(key, _)| *key), &disk, height, &flat);
             trie.update_all(&changes, &disk, height, |more, before| {
                 Ok(before.copied().unwrap_or_default() + more)
             }).unwrap();

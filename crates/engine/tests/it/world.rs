@@ -131,6 +131,11 @@ impl Script {
         let candidate = |(transaction, sender)| Candidate { transaction: Arc::new(transaction), sender };
         Self { queue: transactions.into_iter().map(candidate).collect(), log: Vec::new() }
     }
+
+    fn judge(&mut self, hash: B256, verdict: Verdict) {
+        let mut given = self.log.iter_mut().filter(|(_, verdict)| *verdict == Verdict::Given);
+        given.find(|(candidate, _)| candidate.transaction.tx_hash() == hash).unwrap().1 = verdict;
+    }
 }
 
 impl TransactionSource for Script {
@@ -140,14 +145,16 @@ impl TransactionSource for Script {
         Some(candidate)
     }
 
-    fn skip_sender(&mut self, _: Address) {
-        self.log.last_mut().unwrap().1 = Verdict::Skipped;
+    fn skip(&mut self, hash: B256, _: Address) {
+        self.judge(hash, Verdict::Skipped);
     }
 
     fn invalid(&mut self, hash: B256, _: Address, why: &InvalidTransaction) {
-        let last = self.log.last_mut().unwrap();
-        assert_eq!(last.0.transaction.tx_hash(), hash);
-        last.1 = Verdict::Invalid(why.clone());
+        self.judge(hash, Verdict::Invalid(why.clone()));
+    }
+
+    fn is_closed(&self, _: &Address) -> bool {
+        false
     }
 }
 
