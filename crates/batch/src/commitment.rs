@@ -6,14 +6,14 @@
 
 use alloy::{
     eips::{
-        eip4844::{Blob, Bytes48 as PlainBytes48, kzg_to_versioned_hash},
+        eip4844::{AsCkzg as _, Blob, Bytes48 as PlainBytes48, kzg_to_versioned_hash},
         eip7594::BlobTransactionSidecarEip7594,
     },
     primitives::B256,
 };
 use c_kzg::{Bytes48, KzgSettings};
 use rustix::process::{getpriority_process, setpriority_process};
-use std::thread;
+use std::{sync::Arc, thread};
 use tokio::sync::oneshot;
 
 /// How much more than the process the threads give way (Unix niceness): they get a third of what sequencing gets while both want a core.
@@ -25,11 +25,11 @@ const NICEST: i32 = 19;
 /// library's usual 8 (93 MB and half a second more).
 const PRECOMPUTE: u64 = 6;
 
-/// A blob and its KZG commitment.
+/// A blob and its KZG commitment. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommittedBlob {
     /// The blob.
-    pub blob: Blob,
+    pub blob: Arc<Blob>,
     /// The commitment, a compressed point of G1.
     pub commitment: [u8; 48],
 }
@@ -86,25 +86,23 @@ pub fn versioned_hash(blob: &[u8]) -> Option<B256> {
 
 /// Commits to a blob; `None` if the bytes are no valid blob. Takes some tens of milliseconds: see [`in_background`].
 pub fn commit(blob: Blob) -> Option<CommittedBlob> {
-    let commitment = settings().blob_to_kzg_commitment(&c_kzg::Blob::from_bytes(blob.as_slice()).ok()?).ok()?;
+    let blob = Arc::new(blob);
+    let commitment = settings().blob_to_kzg_commitment(blob.as_ckzg()).ok()?;
     Some(CommittedBlob { blob, commitment: commitment.to_bytes().into_inner() })
 }
 
 /// Proves the commitment to who must not commit again; `None` if the bytes are no valid blob. Takes some tens of milliseconds.
 pub fn open(committed: &CommittedBlob) -> Option<Opening> {
     let CommittedBlob { blob, commitment } = committed;
-    let blob = c_kzg::Blob::from_bytes(blob.as_slice()).ok()?;
-    let proof = settings().compute_blob_kzg_proof(&blob, &Bytes48::new(*commitment)).ok()?.to_bytes();
+    let proof = settings().compute_blob_kzg_proof(blob.as_ckzg(), &Bytes48::new(*commitment)).ok()?.to_bytes();
     Some(Opening { commitment: *commitment, proof: proof.into_inner() })
 }
 
 /// Whether there is one opening for each blob and each belongs to its blob. Takes some milliseconds a blob.
 pub fn check_openings(blobs: &[Blob], openings: &[Opening]) -> bool {
-    let converted: Result<Vec<_>, _> = blobs.iter().map(|blob| c_kzg::Blob::from_bytes(blob.as_slice())).collect();
-    let Ok(blobs) = converted else { return false };
     let commitments: Vec<_> = openings.iter().map(|opening| Bytes48::new(opening.commitment)).collect();
     let proofs: Vec<_> = openings.iter().map(|opening| Bytes48::new(opening.proof)).collect();
-    settings().verify_blob_kzg_proof_batch(&blobs, &commitments, &proofs).unwrap_or(false)
+    settings().verify_blob_kzg_proof_batch(Blob::slice_as_ckzg(blobs), &commitments, &proofs).unwrap_or(false)
 }
 
 /// What a blob transaction carries beside itself: blobs, commitments, proofs of all cells (EIP-7594). Takes about 200
@@ -112,14 +110,14 @@ pub fn check_openings(blobs: &[Blob], openings: &[Opening]) -> bool {
 ///
 /// # Errors
 /// If a blob is not valid.
-pub fn sidecar(committed: Vec<CommittedBlob>) -> Result<BlobTransactionSidecarEip7594, c_kzg::Error> {
+pub fn sidecar(committed: &[CommittedBlob]) -> Result<BlobTransactionSidecarEip7594, c_kzg::Error> {
     let mut proofs = Vec::with_capacity(committed.len() * c_kzg::CELLS_PER_EXT_BLOB);
-    for CommittedBlob { blob, .. } in &committed {
-        let (_, more) = settings().compute_cells_and_kzg_proofs(&c_kzg::Blob::from_bytes(blob.as_slice())?)?;
+    for CommittedBlob { blob, .. } in committed {
+        let (_, more) = settings().compute_cells_and_kzg_proofs(blob.as_ckzg())?;
         proofs.extend(more.iter().map(|proof| PlainBytes48::new(proof.to_bytes().into_inner())));
     }
     let commitments = committed.iter().map(|it| PlainBytes48::new(it.commitment)).collect();
-    let blobs = committed.into_iter().map(|it| it.blob).collect();
+    let blobs = committed.iter().map(|it| *it.blob).collect();
     Ok(BlobTransactionSidecarEip7594::new(blobs, commitments, proofs))
 }
 
@@ -154,7 +152,7 @@ mod tests {
             blob[1] = 9;
             blob
         });
-        let committed = blobs.map(|blob| commit(blob).unwrap());
+        let committed: Vec<_> = blobs.iter().map(|blob| commit(*blob).unwrap()).collect();
         let openings: Vec<_> = committed.iter().map(|it| open(it).unwrap()).collect();
         assert!(check_openings(&blobs, &openings));
         for (it, opening) in committed.iter().zip(&openings) {
@@ -174,7 +172,7 @@ mod tests {
     fn a_sidecar_is_the_one_that_the_blobs_alone_make() {
         let blobs: Vec<_> = [3, 4].map(Blob::repeat_byte).into();
         let committed: Vec<_> = blobs.iter().map(|blob| commit(*blob).unwrap()).collect();
-        assert_eq!(sidecar(committed).unwrap(), BlobTransactionSidecarEip7594::try_from_blobs(blobs).unwrap());
+        assert_eq!(sidecar(&committed).unwrap(), BlobTransactionSidecarEip7594::try_from_blobs(blobs).unwrap());
     }
 
     #[tokio::test]

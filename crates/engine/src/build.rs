@@ -55,7 +55,7 @@ const FRAME_BYTES: u64 = 1_024;
 /// Least gas of any transaction.
 const LEAST_GAS: u64 = 21_000;
 /// Transactions whose accounts are read together before the first of them is executed, and from how many on that is worth it.
-const AHEAD: usize = 256;
+const AHEAD: usize = 1_024;
 const WARM_FROM: usize = 64;
 /// Misfits in a row after which a nearly full block is closed.
 const MAX_MISFITS: usize = 64;

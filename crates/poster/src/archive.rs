@@ -119,7 +119,7 @@ mod tests {
 
     /// The archive takes names on trust.
     fn named(blob: Blob, name: u8) -> CommittedBlob {
-        CommittedBlob { blob, commitment: [name; 48] }
+        CommittedBlob { blob: Arc::new(blob), commitment: [name; 48] }
     }
 
     #[test]
@@ -134,7 +134,7 @@ mod tests {
                 let writers: Vec<_> = (0..8).map(|_| scope.spawn(|| archive.put(index, &blobs))).collect();
                 writers.into_iter().for_each(|writer| writer.join().unwrap().unwrap());
             });
-            assert_eq!(archive.get(&hash), Some(blobs[0].blob));
+            assert_eq!(archive.get(&hash), Some(*blobs[0].blob));
         }
     }
 

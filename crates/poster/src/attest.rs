@@ -7,6 +7,7 @@ use alloy::{
 };
 use baton_batch::{BlockInput, CommittedBlob, Opening, check_openings, commit, decode, encode, open, pack_blobs};
 use baton_primitives::data_hash_blobs;
+use std::sync::Arc;
 
 /// Data and the blobs that carry it.
 #[derive(Clone, Debug)]
@@ -66,7 +67,8 @@ pub(crate) fn check(
     if !check_openings(&blobs, &openings) {
         return Err(EncodingError::Openings { blobs: blobs.len() });
     }
-    let committed = |(blob, opening): (Blob, &Opening)| CommittedBlob { blob, commitment: opening.commitment };
+    let committed =
+        |(blob, opening): (Blob, &Opening)| CommittedBlob { blob: Arc::new(blob), commitment: opening.commitment };
     let blobs = blobs.into_iter().zip(&openings).map(committed).collect();
     Ok(bind(data, blobs, openings))
 }

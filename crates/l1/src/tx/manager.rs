@@ -396,7 +396,7 @@ async fn prepare(request: TxRequest) -> Result<Prepared, TxError> {
         return Ok(Prepared { request, sidecar: None, hashes: Vec::new() });
     }
     let blobs = request.blobs.clone();
-    let built = in_background(move || sidecar(blobs)).await;
+    let built = in_background(move || sidecar(&blobs)).await;
     let sidecar = match built {
         Some(Ok(sidecar)) => sidecar,
         Some(Err(error)) => return Err(TxError::Blobs(error.to_string())),
