@@ -6,6 +6,7 @@
 
 use crate::{
     Docket, KeeperConfig, Offence, Report,
+    docket::Filed,
     ports::{Call, Ledger, Sent, Settlement, Standing},
 };
 use alloy::{
@@ -141,12 +142,36 @@ impl<S: Settlement, L: Ledger> Keeper<S, L> {
     }
 
     fn note(&mut self, report: Report) {
-        let (sequencer, epoch) = report.offence;
-        match self.docket.file(report) {
-            Ok(true) => tracing::warn!(%sequencer, %epoch, "an offence waits to be punished on L1"),
-            Ok(false) => {}
-            Err(error) => tracing::error!(%sequencer, %epoch, %error, "an offence cannot be written to disk"),
+        let Offence { sequencer, epoch, kind } = report.offence;
+        let lost = match self.docket.file(report) {
+            Ok(Filed::Again) => return,
+            Ok(Filed::Refused(lost)) => Some(lost),
+            Ok(filed @ (Filed::Waits | Filed::Instead(_))) => {
+                tracing::warn!(%sequencer, %epoch, %kind, "an offence waits to be punished on L1");
+                if let Filed::Instead(lost) = filed { Some(lost) } else { None }
+            }
+            Err(error) => {
+                tracing::error!(%sequencer, %epoch, %kind, %error, "an offence cannot be written to disk");
+                None
+            }
+        };
+        if let Some(lost) = lost {
+            self.lose(&lost);
         }
+        self.measure();
+    }
+
+    /// Tells of what a full docket lost: the operator may still send the call.
+    fn lose(&mut self, lost: &Report) {
+        let Offence { sequencer, epoch, kind } = lost.offence;
+        self.turns.remove(&lost.offence);
+        metrics::counter!("baton_keeper_offences_lost_total", "kind" => kind.name()).increment(1);
+        tracing::warn!(%sequencer, %epoch, %kind, slasher = %self.config.slasher, call = %lost.call,
+            "too many offences wait: this one is no longer brought before the Slasher by this node");
+    }
+
+    fn measure(&self) {
+        metrics::gauge!("baton_keeper_offences_waiting").set(self.docket.len() as f64);
     }
 
     async fn round(&mut self, standing: &Standing) {
@@ -162,7 +187,7 @@ impl<S: Settlement, L: Ledger> Keeper<S, L> {
 
     /// Brings an offence before the `Slasher`, in turn with the other members who may have seen it.
     async fn prosecute(&mut self, standing: &Standing, report: Report) {
-        let (sequencer, epoch) = report.offence;
+        let Offence { sequencer, epoch, kind } = report.offence;
         let newest = self.settlement.sealed().last().and_then(|(id, _)| self.settlement.snapshot(*id));
         let rank = rank(newest.as_deref(), &self.config.identity, epoch.get());
         let turn = self.config.turn;
@@ -176,32 +201,33 @@ impl<S: Settlement, L: Ledger> Keeper<S, L> {
             Ok(()) => {
                 match self.ledger.send(Call { label: "slash", to, input: report.call, blobs: Vec::new() }).await {
                     Sent::Included { transaction, l1_number } => {
-                        tracing::warn!(%sequencer, %epoch, %transaction, l1_number, "an offence was punished");
-                        metrics::counter!("baton_keeper_offences_total").increment(1);
+                        tracing::warn!(%sequencer, %epoch, %kind, %transaction, l1_number, "an offence was punished");
+                        metrics::counter!("baton_keeper_offences_total", "kind" => kind.name()).increment(1);
                         true
                     }
                     Sent::Refused { reason } | Sent::Reverted { reason, .. } | Sent::Failed { reason } => {
-                        tracing::info!(%sequencer, %epoch, reason, "an offence is brought before the Slasher again");
+                        tracing::info!(%sequencer, %epoch, %kind, reason, "an offence is brought before the Slasher again");
                         false
                     }
                 }
             }
             Err(reason) if ENDS.iter().any(|(error, _)| reason.contains(error)) => {
                 let why = ENDS.iter().find(|(error, _)| reason.contains(error)).map_or("", |(_, why)| why);
-                tracing::info!(%sequencer, %epoch, reason, why, "an offence is closed");
+                tracing::info!(%sequencer, %epoch, %kind, reason, why, "an offence is closed");
                 true
             }
             // An epoch that is not yet open on L1, or L1 out of reach.
             Err(reason) => {
-                tracing::debug!(%sequencer, %epoch, reason, "an offence waits");
+                tracing::debug!(%sequencer, %epoch, %kind, reason, "an offence waits");
                 false
             }
         };
         if over {
             self.turns.remove(&report.offence);
             if let Err(error) = self.docket.close(report.offence) {
-                tracing::error!(%sequencer, %epoch, %error, "a closed offence cannot be taken off the disk");
+                tracing::error!(%sequencer, %epoch, %kind, %error, "a closed offence cannot be taken off the disk");
             }
+            self.measure();
         }
     }
 

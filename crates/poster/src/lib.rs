@@ -32,7 +32,7 @@ mod testing;
 pub use actor::{Poster, PosterHandle, Status};
 pub use archive::Archive;
 pub use config::{Config, KeeperConfig};
-pub use docket::{Docket, Offence, Report};
+pub use docket::{Docket, Kind, Offence, Report};
 pub use duty::Duty;
 pub use error::Error;
 pub use keeper::Keeper;
