@@ -1,10 +1,11 @@
-//! A member that signs a contradiction is slashed and jailed by the others, and the chain goes on without it (P8).
+//! A member that signs contradictions, of votes and of batches, is slashed and jailed by the others, and the chain goes on without it (P8).
 
 use alloy::primitives::{B256, U256};
 use baton_bindings::contracts::{SequencerPool, Slasher, Staking};
 use baton_consensus::{Evidence, EvidenceKind, SignedVote};
 use baton_node::{OperatorKeys, accuse};
-use baton_primitives::{Epoch, Generation, Snapshot, View, bls, consensus_namespace};
+use baton_poster::{Attestation, accuse_batches};
+use baton_primitives::{Core, Epoch, Generation, Snapshot, View, batch_message, bls, consensus_namespace};
 use baton_testkit::{
     World, WorldPlan, promises,
     world::{LATER, SOON},
@@ -31,6 +32,14 @@ fn finalize(world: &World, key: &bls::SecretKey, block: B256) -> Result<SignedVo
     let message = [varint(32 + 9), namespace.to_vec(), b"_FINALIZE".to_vec(), body].concat();
     let signature = key.sign(&message).to_bytes();
     Ok(SignedVote { parent_view: View::new(299), block, signature: signature.as_slice().try_into()? })
+}
+
+/// A signature on an encoding of a core, as the poster makes it.
+fn attest(world: &World, key: &bls::SecretKey, core: Core) -> Attestation {
+    let deployment = &world.cluster.deployment;
+    let data_hash = B256::repeat_byte(7);
+    let message = batch_message(deployment.l1_chain_id, deployment.addresses.inbox, core.hash(), data_hash);
+    Attestation { core, data_hash, signature: key.sign(&message) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,10 +69,19 @@ async fn a_member_that_signs_a_contradiction_is_slashed_and_jailed_and_blocks_go
     };
     let reporter = OperatorKeys::load(&world.path().join("node1/keys"))?.poster.address();
     let report = accuse(&snapshot, Generation::ZERO, &evidence, reporter).wrap_err("evidence of the set")?;
+    world.wait_batch(1, LATER).await?;
     world.kill(0).await;
     let docket = world.path().join("node1/data/offences");
     let file = docket.join(format!("{offender}-0"));
     std::fs::write(&file, &report.call)?;
+    // In the next epoch, whose set is the same, it signs two cores of one batch.
+    let batch = world.batches().await?.pop().wrap_err("a batch is on L1")?;
+    let core = Core { epoch: Epoch::new(1), ..Core::from(&batch.core) };
+    let other = Core { state_root: B256::repeat_byte(9), ..core.clone() };
+    let [one, two] = [core, other].map(|core| attest(&world, &keys.vote, core));
+    let second = accuse_batches(&snapshot.members[signer], &one, &two, reporter);
+    let later = docket.join(format!("{offender}-1-batches"));
+    std::fs::write(&later, &second.call)?;
     world.restart(0).await?;
 
     world
@@ -77,7 +95,16 @@ async fn a_member_that_signs_a_contradiction_is_slashed_and_jailed_and_blocks_go
     ensure!(pool.active().call().await?.iter().all(|id| *id != offender.get()), "the offender is still active");
     let token = baton_bindings::contracts::BatonToken::new(addresses.token, &l1);
     ensure!(token.balanceOf(reporter).call().await? > U256::ZERO, "the reporter has no bounty");
-    world.until_l1("the docket is empty", SOON, || async { Ok((!file.exists()).then_some(())) }).await?;
+    world.until_l1("the votes are off the docket", SOON, || async { Ok((!file.exists()).then_some(())) }).await?;
+
+    // What was signed for an epoch that was not open on L1 has waited for it.
+    world
+        .until_l1("the two cores are punished", LATER, || async {
+            Ok(slasher.isPunished(offender.get(), 1).call().await?.then_some(()))
+        })
+        .await?;
+    ensure!(staking.sequencer(offender.get()).call().await?.stake < after, "the second offence costs nothing");
+    world.until_l1("the docket is empty", SOON, || async { Ok((!later.exists()).then_some(())) }).await?;
 
     // Two epochs later the set is one of three, and blocks go on.
     let epoch = world.cluster.deployment.parameters.epoch_blocks;
@@ -86,7 +113,7 @@ async fn a_member_that_signs_a_contradiction_is_slashed_and_jailed_and_blocks_go
     let database = world.database.as_ref().wrap_err("a database")?;
     let index = sqlx::PgPool::connect(database.url()).await?;
     let (slashed, status): (String, String) = sqlx::query_as(
-        "SELECT o.slashed::text, s.status FROM baton.offences o JOIN baton.sequencers s USING (sequencer)",
+        "SELECT o.slashed::text, s.status FROM baton.offences o JOIN baton.sequencers s USING (sequencer) WHERE o.epoch = 0",
     )
     .fetch_one(&index)
     .await?;

@@ -5,6 +5,7 @@ import {RevenueShare} from "../../src/RevenueShare.sol";
 import {IParameters} from "../../src/interfaces/IParameters.sol";
 import {IRevenueShare} from "../../src/interfaces/IRevenueShare.sol";
 import {Snapshots} from "../../src/libraries/Snapshots.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Test} from "forge-std/Test.sol";
 import {Vm} from "forge-std/Vm.sol";
 
@@ -47,11 +48,47 @@ contract RevenueVectorsTest is Test {
         }
     }
 
+    /// @dev Each epoch but the last is credited; that one would take an account beyond what it can store.
+    function test_the_limits_of_an_account_are_those_of_the_rust_crate() public {
+        json = vm.readFile("../tests/vectors/revenue.json");
+        uint256 count = vm.parseJsonUint(json, ".limitCount");
+        assertGt(count, 3);
+        for (uint256 i = 0; i < count; ++i) {
+            _limit(string.concat(".limits[", vm.toString(i), "]"));
+        }
+    }
+
+    function _limit(string memory path) private {
+        chain.money.treasuryBps = 0;
+        chain.money.producersBps = uint16(_figure(path, "producersBps"));
+        RevenueShare revenue = _deploy();
+        (bytes memory performance, uint64[] memory signed) = _members(path);
+        uint64 batches = uint64(_figure(path, "batches"));
+        uint256[] memory fees = _list(path, "fees");
+        uint256 credited;
+        for (uint256 i = 0; i < fees.length; ++i) {
+            vm.deal(address(this), fees[i]);
+            revenue.receiveFees{value: fees[i]}();
+            credited += fees[i];
+            if (i + 1 == fees.length) {
+                uint256 bits = _figure(path, "bits");
+                bytes4 beyond = SafeCast.SafeCastOverflowedUintDowncast.selector;
+                // What shares or the owner would be owed is one more than fits.
+                vm.expectRevert(abi.encodeWithSelector(beyond, bits, uint256(1) << bits));
+            }
+            revenue.close(uint64(i), 0, fees[i], performance, batches, signed);
+        }
+        assertEq(revenue.totals().income, credited - fees[fees.length - 1]);
+    }
+
+    function _deploy() private returns (RevenueShare) {
+        return RevenueShare(vm.deployCode("RevenueShare.sol", abi.encode(this, this, this, this, this, this)));
+    }
+
     function _case(string memory path) private {
         chain.money.treasuryBps = uint16(_figure(path, "treasuryBps"));
         chain.money.producersBps = uint16(_figure(path, "producersBps"));
-        bytes memory arguments = abi.encode(this, this, this, this, this, this);
-        RevenueShare revenue = RevenueShare(vm.deployCode("RevenueShare.sol", arguments));
+        RevenueShare revenue = _deploy();
         uint256[] memory debts = vm.keyExistsJson(json, string.concat(path, ".debts[0]")) ? _list(path, "debts") : new uint256[](0);
         for (uint256 i = 0; i < debts.length; ++i) {
             revenue.addDebt(1, address(1), debts[i]);

@@ -1,6 +1,6 @@
 //! Between the contracts' words and ours.
 
-use crate::contracts::{IBatchInbox, ISequencerPool, Portal};
+use crate::contracts::{IBatchInbox, ISequencerPool, Portal, slasher};
 use alloy::primitives::{B256, U256};
 use baton_primitives::{
     BatchIndex, Core, Deposit, Epoch, Generation, Height, IdentityKey, Member, SequencerId, Snapshot, SnapshotId, View,
@@ -51,59 +51,65 @@ impl TryFrom<ISequencerPool::Snapshot> for Snapshot {
     }
 }
 
-impl From<&Core> for IBatchInbox::Core {
-    fn from(c: &Core) -> Self {
-        Self {
-            version: c.version,
-            generation: c.generation.get(),
-            index: c.index.get(),
-            previous: c.previous,
-            epoch: c.epoch.get(),
-            snapshot: c.snapshot.get(),
-            firstHeight: c.first_height.get(),
-            lastHeight: c.last_height.get(),
-            lastView: c.last_view.get(),
-            lastBlock: c.last_block,
-            lastTimestamp: c.last_timestamp,
-            stateRoot: c.state_root,
-            originNumber: c.origin_number,
-            originHash: c.origin_hash,
-            deposits: c.deposits,
-            withdrawalsRoot: c.withdrawals_root,
-            closing: c.closing,
-            fees: c.fees,
-            performance: c.performance,
-            nextSnapshot: c.next_snapshot.get(),
+/// A core as a contract's words and back. Each contract's bindings have their own type of it.
+macro_rules! core_words {
+    ($($words:ty),+) => {$(
+        impl From<&Core> for $words {
+            fn from(c: &Core) -> Self {
+                Self {
+                    version: c.version,
+                    generation: c.generation.get(),
+                    index: c.index.get(),
+                    previous: c.previous,
+                    epoch: c.epoch.get(),
+                    snapshot: c.snapshot.get(),
+                    firstHeight: c.first_height.get(),
+                    lastHeight: c.last_height.get(),
+                    lastView: c.last_view.get(),
+                    lastBlock: c.last_block,
+                    lastTimestamp: c.last_timestamp,
+                    stateRoot: c.state_root,
+                    originNumber: c.origin_number,
+                    originHash: c.origin_hash,
+                    deposits: c.deposits,
+                    withdrawalsRoot: c.withdrawals_root,
+                    closing: c.closing,
+                    fees: c.fees,
+                    performance: c.performance,
+                    nextSnapshot: c.next_snapshot.get(),
+                }
+            }
         }
-    }
-}
 
-impl From<&IBatchInbox::Core> for Core {
-    fn from(c: &IBatchInbox::Core) -> Self {
-        Self {
-            version: c.version,
-            generation: Generation::new(c.generation),
-            index: BatchIndex::new(c.index),
-            previous: c.previous,
-            epoch: Epoch::new(c.epoch),
-            snapshot: SnapshotId::new(c.snapshot),
-            first_height: Height::new(c.firstHeight),
-            last_height: Height::new(c.lastHeight),
-            last_view: View::new(c.lastView),
-            last_block: c.lastBlock,
-            last_timestamp: c.lastTimestamp,
-            state_root: c.stateRoot,
-            origin_number: c.originNumber,
-            origin_hash: c.originHash,
-            deposits: c.deposits,
-            withdrawals_root: c.withdrawalsRoot,
-            closing: c.closing,
-            fees: c.fees,
-            performance: c.performance,
-            next_snapshot: SnapshotId::new(c.nextSnapshot),
+        impl From<&$words> for Core {
+            fn from(c: &$words) -> Self {
+                Self {
+                    version: c.version,
+                    generation: Generation::new(c.generation),
+                    index: BatchIndex::new(c.index),
+                    previous: c.previous,
+                    epoch: Epoch::new(c.epoch),
+                    snapshot: SnapshotId::new(c.snapshot),
+                    first_height: Height::new(c.firstHeight),
+                    last_height: Height::new(c.lastHeight),
+                    last_view: View::new(c.lastView),
+                    last_block: c.lastBlock,
+                    last_timestamp: c.lastTimestamp,
+                    state_root: c.stateRoot,
+                    origin_number: c.originNumber,
+                    origin_hash: c.originHash,
+                    deposits: c.deposits,
+                    withdrawals_root: c.withdrawalsRoot,
+                    closing: c.closing,
+                    fees: c.fees,
+                    performance: c.performance,
+                    next_snapshot: SnapshotId::new(c.nextSnapshot),
+                }
+            }
         }
-    }
+    )+};
 }
+core_words!(IBatchInbox::Core, slasher::IBatchInbox::Core);
 
 impl IBatchInbox::Certificate {
     /// A certificate from its parts.

@@ -19,5 +19,5 @@ pub use convert::SnapshotError;
 pub use deploy::{DeployConfig, DeployError, Powers, Registration, bond, commit, deploy, register, start};
 pub use deployment::{Addresses, Deployment, DeploymentError, Genesis};
 pub use keeper::{Kept, SEAL_DELAY, activate, keep_snapshots};
-pub use parameters::ChainParameters;
+pub use parameters::{ChainParameters, Difference};
 pub use revert::{decode_revert, explain, explain_transport};

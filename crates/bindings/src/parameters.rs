@@ -2,6 +2,7 @@
 
 use crate::contracts::IParameters::{Money, Penalties, Posting, Rules, Stakes, Values};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Every chain parameter, as `Parameters.sol` names them (units and bounds there). Token and wei amounts are decimal strings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +72,43 @@ mod decimal {
     }
 }
 
+/// A value that differs between the deployment file (or an earlier look) and the contract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The value, as the file names it but for its case.
+    pub name: &'static str,
+    /// What it was.
+    pub was: String,
+    /// What the contract holds.
+    pub is: String,
+    /// Whether governance may change it: no rule of L2 or of batches reads it.
+    pub governed: bool,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is {}, not {}", self.name, self.is, self.was)
+    }
+}
+
+/// What governance can change (`Parameters.setStakes`, `setMoney`, `setPenalties`).
+const GOVERNED: [&str; 3] = ["stakes", "money", "penalties"];
+/// What is fixed of it nevertheless.
+const FIXED: [&str; 2] = ["unbonding", "certificate_life"];
+
+impl ChainParameters {
+    /// What differs in the contract's values.
+    pub fn differences(&self, contract: &Self) -> Vec<Difference> {
+        let both = self.listed().into_iter().zip(contract.listed());
+        let differing = both.filter(|((_, _, was), (_, _, is))| was != is);
+        let difference = |((group, name, was), (_, _, is)): ((&'static str, &'static str, _), (_, _, _))| {
+            let governed = GOVERNED.contains(&group) && !FIXED.contains(&name);
+            Difference { name, was, is, governed }
+        };
+        differing.map(difference).collect()
+    }
+}
+
 /// Copies all fields, so that a missing one does not compile.
 macro_rules! convert {
     ($($group:ident $kind:ident { $($rust:ident $solidity:ident),+ $(,)? })+) => {
@@ -83,6 +121,13 @@ macro_rules! convert {
         impl From<&Values> for ChainParameters {
             fn from(v: &Values) -> Self {
                 Self { $($($rust: v.$group.$solidity),+),+ }
+            }
+        }
+
+        impl ChainParameters {
+            /// Group, name and value of each.
+            fn listed(&self) -> Vec<(&'static str, &'static str, String)> {
+                vec![$($((stringify!($group), stringify!($rust), self.$rust.to_string())),+),+]
             }
         }
     };
@@ -109,7 +154,6 @@ impl From<&ChainParameters> for baton_primitives::Parameters {
             leader_timeout_ms: p.leader_timeout_ms,
             origin_depth: p.origin_depth,
             max_origin_lag_s: p.max_origin_lag,
-            snapshot_interval: p.snapshot_interval,
             batch_max_age_ms: p.batch_max_age_ms,
             batch_max_bytes: p.batch_max_bytes,
             post_grace: p.post_grace,
@@ -130,6 +174,44 @@ mod tests {
     fn the_devnet_file_is_the_devnet_of_the_rules() {
         let rules = baton_primitives::Parameters::from(&ChainParameters::devnet());
         assert_eq!(rules, baton_primitives::Parameters::devnet());
+    }
+
+    #[test]
+    fn what_governance_may_change_is_told_from_what_is_fixed() {
+        let file = ChainParameters::devnet();
+        assert!(file.differences(&file).is_empty());
+        let governed = [
+            ChainParameters { snapshot_interval: 6, ..file.clone() },
+            ChainParameters { readiness_window: 6, ..file.clone() },
+            ChainParameters { max_members: 6, ..file.clone() },
+            ChainParameters { min_stake: 6, ..file.clone() },
+            ChainParameters { max_stake: 6, ..file.clone() },
+            ChainParameters { treasury_bps: 6, ..file.clone() },
+            ChainParameters { producers_bps: 6, ..file.clone() },
+            ChainParameters { tip_cap: 6, ..file.clone() },
+            ChainParameters { repay_cap: 6, ..file.clone() },
+            ChainParameters { emission: 6, ..file.clone() },
+            ChainParameters { first_bps: 6, ..file.clone() },
+            ChainParameters { repeated_bps: 6, ..file.clone() },
+            ChainParameters { bounty_bps: 6, ..file.clone() },
+            ChainParameters { jail_time: 6, ..file.clone() },
+        ];
+        for changed in &governed {
+            let differences = file.differences(changed);
+            assert!(differences.len() == 1 && differences[0].governed, "{differences:?}");
+        }
+        let fixed = [
+            ChainParameters { unbonding: 6, ..file.clone() },
+            ChainParameters { certificate_life: 6, ..file.clone() },
+            ChainParameters { post_grace: 6, ..file.clone() },
+            ChainParameters { epoch_blocks: 6, ..file.clone() },
+        ];
+        for changed in &fixed {
+            let differences = file.differences(changed);
+            assert!(differences.len() == 1 && !differences[0].governed, "{differences:?}");
+        }
+        assert_eq!(governed.len() + 22, file.listed().len(), "22 values are fixed");
+        assert_eq!(file.differences(&fixed[3])[0].to_string(), "epoch_blocks is 6, not 240");
     }
 
     #[test]

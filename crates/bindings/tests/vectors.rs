@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use alloy::primitives::{Address, B256, U256, hex, keccak256};
-use baton_bindings::contracts::IBatchInbox;
+use baton_bindings::contracts::{IBatchInbox, slasher};
 use baton_primitives::{
     BatchIndex, Core, Epoch, Generation, Height, SequencerId, SnapshotId, View, batch_message,
     bls::{PublicKey, SecretKey, Signature},
@@ -80,6 +80,7 @@ fn hashes_and_messages_are_pinned() {
         next_snapshot: SnapshotId::new(20),
     };
     assert_eq!(Core::from(&IBatchInbox::Core::from(&core)), core);
+    assert_eq!(Core::from(&slasher::IBatchInbox::Core::from(&core)), core);
     let (inbox, pool, owner) = (Address::repeat_byte(1), Address::repeat_byte(2), Address::repeat_byte(3));
     let blobs: Vec<B256> = (0..3).map(word).collect();
     let key = SecretKey::from_seed(&[1; 32]).public();

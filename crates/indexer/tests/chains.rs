@@ -6,8 +6,9 @@ use alloy::{
     providers::{ProviderBuilder, ext::AnvilApi as _},
     rpc::types::anvil::ReorgOptions,
 };
-use baton_bindings::contracts::{IProfiles, Portal, Profiles, RevenueShare, SequencerPool, Staking};
+use baton_bindings::contracts::{IProfiles, ISlasher, Portal, Profiles, RevenueShare, SequencerPool, Slasher, Staking};
 use baton_indexer::{CHANNEL, Config, IndexerError, verify::verify};
+use baton_primitives::{Core, Performance, batch_message, bls};
 use baton_testkit::{
     chains::{Pair, PlannedBlock, STAKE},
     postgres::TestDatabase,
@@ -242,6 +243,49 @@ async fn slashes_switches_and_new_owners_leave_the_views_equal_to_the_contracts(
     assert!(report.states > 60, "{report:?}");
     let slashed: String = world.value("SELECT slashed::text FROM baton.exits WHERE exit_id = 1").await;
     assert!(slashed.parse::<u128>().unwrap() > 0, "{slashed}");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bounty_that_stays_owed_and_its_payment_are_rows_as_the_slasher_has_them() {
+    let world = World::new().await;
+    let running = world.run();
+    let (l1, a) = (&world.pair.l1, world.pair.l1.deployment.addresses);
+    let (staking, slasher) = (Staking::new(a.staking, &l1.provider), Slasher::new(a.slasher, &l1.provider));
+    let (reporter, receiver) = (l1.others()[0], l1.others()[1]);
+    // A quarter of the stake is on its way out when the offence is proven: its part of the bounty is owed.
+    mine!(staking.requestSelfExit(2, STAKE / 4), l1.owners[1]);
+    let key = bls::SecretKey::from_seed(&[2; 32]);
+    let core = l1.next_core(10, U256::ZERO, &Performance::default()).await.unwrap();
+    let signed = |core: &Core| {
+        let message = batch_message(l1.deployment.l1_chain_id, a.inbox, core.hash(), B256::ZERO);
+        let signature = key.sign(&message).to_eip2537().into();
+        ISlasher::Attestation { core: core.into(), dataHash: B256::ZERO, signature }
+    };
+    let (first, second) = (signed(&core), signed(&Core { state_root: B256::repeat_byte(9), ..core.clone() }));
+    mine!(slasher.slashBatches(key.public().to_eip2537().into(), first, second, receiver), reporter);
+    world.caught_up().await;
+    world.equal().await;
+    let owed = slasher.bountyOf(receiver).call().await.unwrap();
+    assert!(owed > U256::ZERO);
+    let row = "SELECT concat_ws(' ', receiver, owed, paid, offences) FROM baton.bounties";
+    let of = |owed: U256, paid: U256| format!("{} {owed} {paid} 1", format!("{receiver:?}").to_lowercase());
+    assert_eq!(world.value::<String>(row).await, of(owed, U256::ZERO));
+    let step = "SELECT concat_ws(' ', step, sequencer, epoch) FROM chain.bounty_steps";
+    assert_eq!(world.value::<String>(step).await, "owed 2 0");
+
+    // It is paid in one claim, by whoever sends it; a reorganization takes the payment back, not the debt.
+    mine!(slasher.claimBounty(receiver), reporter);
+    assert_eq!(slasher.bountyOf(receiver).call().await.unwrap(), U256::ZERO);
+    world.caught_up().await;
+    let report = world.equal().await;
+    assert_eq!(report.rows["chain.bounty_steps"], 2);
+    assert_eq!(world.value::<String>(row).await, of(owed, owed));
+    l1.provider.anvil_reorg(ReorgOptions { depth: 1, tx_block_pairs: vec![] }).await.unwrap();
+    l1.mine(1).await.unwrap();
+    world.caught_up().await;
+    world.equal().await;
+    assert_eq!(world.value::<String>(row).await, of(owed, U256::ZERO));
     running.stop().await;
 }
 

@@ -80,6 +80,8 @@ struct State {
     batches: BTreeMap<BatchIndex, Arc<AcceptedBatch>>,
     /// The last batch that is kept elsewhere, if one that is not must stay here.
     archived: Option<BatchIndex>,
+    /// The batches that closed the newest epochs.
+    closings: BTreeMap<Epoch, Arc<AcceptedBatch>>,
     epochs: BTreeMap<Epoch, (EpochRow, u64)>,
     started: Option<Started>,
     /// Every registration of keys: L1 block, identity, sequencer; in order.
@@ -101,6 +103,8 @@ struct Kept {
 const LEFT_BY_OWNER: u8 = 0;
 /// How many accepted batches are kept below the oldest block kept.
 const KEPT_BATCHES: usize = 1_024;
+/// How many closing batches are kept: more epochs than a reorganization takes back and the contracts judge.
+const KEPT_CLOSINGS: usize = 64;
 
 impl Default for L1View {
     /// What is known before a watcher has said anything.
@@ -119,6 +123,7 @@ impl L1View {
             snapshots: BTreeMap::new(),
             batches: BTreeMap::new(),
             archived: None,
+            closings: BTreeMap::new(),
             epochs: BTreeMap::new(),
             started: None,
             registered: Vec::new(),
@@ -236,6 +241,16 @@ impl L1View {
         self.state.read().epochs.get(&epoch).map(|(row, _)| *row)
     }
 
+    /// The newest epoch of the table, which runs.
+    pub fn running_epoch(&self) -> Option<Epoch> {
+        self.state.read().epochs.keys().next_back().copied()
+    }
+
+    /// The batch that closed an epoch, if a batch did and it is among those kept.
+    pub fn closing(&self, epoch: Epoch) -> Option<Arc<AcceptedBatch>> {
+        self.state.read().closings.get(&epoch).cloned()
+    }
+
     /// The sequencer that registered this network identity last.
     pub fn sequencer_of(&self, identity: &IdentityKey) -> Option<SequencerId> {
         self.state.read().registered.iter().rev().find(|(_, i, _)| i == identity).map(|(_, _, id)| *id)
@@ -314,7 +329,15 @@ impl State {
         if let Some((expected, batch)) = (next.get()..).zip(&batches).find(|(n, b)| *n != b.core.index.get()) {
             return Err(format!("batch {} was accepted where {expected} is next", batch.core.index));
         }
-        self.batches.extend(batches.into_iter().map(|b| (b.core.index, Arc::new(b))));
+        for batch in batches.into_iter().map(Arc::new) {
+            if batch.core.closing {
+                self.closings.insert(batch.core.epoch, Arc::clone(&batch));
+            }
+            self.batches.insert(batch.core.index, batch);
+        }
+        while self.closings.len() > KEPT_CLOSINGS {
+            self.closings.pop_first();
+        }
         for log in &block.logs {
             if let ContractEvent::SequencerPool(event) = &log.event {
                 self.note_pool(block.number, event);
@@ -369,6 +392,7 @@ impl State {
             self.blocks.pop_back();
         }
         self.batches.retain(|_, b| b.l1_number <= to);
+        self.closings.retain(|_, b| b.l1_number <= to);
         self.epochs.retain(|_, (_, l1)| *l1 <= to);
         self.snapshots.retain(|_, s| s.seal_block <= to);
         self.registered.retain(|(l1, _, _)| *l1 <= to);

@@ -20,9 +20,14 @@ pub enum NodeError {
     Mismatch(#[from] DeploymentMismatch),
     /// The deployment file and the contracts differ.
     #[error(
-        "the deployment file's parameters are not those of the contract at {0}: take the file that belongs to this L1"
+        "the deployment file is not of the contract at {contract}, where {differing}: take the file that belongs to this L1"
     )]
-    Parameters(alloy::primitives::Address),
+    Parameters {
+        /// `Parameters`.
+        contract: alloy::primitives::Address,
+        /// What differs.
+        differing: String,
+    },
     /// The data directory.
     #[error("data directory {path}: {source}; give a directory that this user may write with --data-dir")]
     DataDir {

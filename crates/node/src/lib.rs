@@ -13,6 +13,7 @@ pub mod keys;
 mod ledger;
 mod metrics;
 mod offence;
+mod parameters;
 mod posting;
 mod rpc;
 mod run;

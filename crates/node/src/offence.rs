@@ -8,7 +8,7 @@ use crate::{error::NodeError, ledger::Ledger, sets::LedgerSets};
 use alloy::{primitives::Address, sol_types::SolCall as _};
 use baton_bindings::contracts::{ISlasher, Votes, slasher::Slasher::slashVotesCall};
 use baton_consensus::{Evidence, EvidenceKind, SignedVote};
-use baton_poster::Report;
+use baton_poster::{Kind, Offence, Report};
 use baton_primitives::{Generation, Snapshot, bls};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -62,5 +62,6 @@ pub fn accuse(snapshot: &Snapshot, generation: Generation, found: &Evidence, rec
         secondSignature: signature(second)?,
     };
     let call = slashVotesCall { key: member.vote_key.to_eip2537().into(), votes, receiver };
-    Some(Report { offence: (member.id, found.epoch), call: call.abi_encode().into() })
+    let offence = Offence { sequencer: member.id, epoch: found.epoch, kind: Kind::Votes };
+    Some(Report { offence, call: call.abi_encode().into() })
 }

@@ -16,15 +16,15 @@ use baton_bindings::Deployment;
 use baton_consensus::{Evidence, Mailbox, PeerMessage, Topic};
 use baton_l1::{Endpoints, L1View, TxConfig, TxManager, TxOutcome, TxRequest, TxSender};
 use baton_poster::{
-    Archive, Call, Chain, Docket, Executed, Keeper, KeeperConfig, Ledger as L1Ledger, Network, Poster, Recipients,
-    Sent, Settlement, Standing,
+    Archive, Call, Chain, ClosedEpoch, Docket, Executed, Keeper, KeeperConfig, Ledger as L1Ledger, Network, Poster,
+    Recipients, Sent, Settlement, Standing,
 };
 use baton_primitives::{BatchIndex, Epoch, Generation, Height, IdentityKey, SequencerId, Snapshot, SnapshotId};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 
 const GWEI: u128 = 1_000_000_000;
-/// Offences between consensus and the keeper, which writes each to disk at once.
+/// Offences between consensus, the poster and the keeper, which writes each to disk at once.
 const REPORTS: usize = 64;
 
 /// What the poster's part of a node is made of.
@@ -78,7 +78,8 @@ pub(crate) fn start(
     );
     poster_config.sign_wait = Duration::from_millis(config.poster.sign_wait_ms);
     let network = Members { mailbox: (*mailbox).clone(), own: identity };
-    let (poster, handle) = Poster::new(poster_config, chain, settlement.clone(), network, l1.clone())?;
+    let (reports, offences) = mpsc::channel(REPORTS);
+    let (poster, handle) = Poster::new(poster_config, chain, settlement.clone(), network, l1.clone(), reports.clone())?;
     let archive = handle.blobs().clone();
     let running = poster.start(tasks.stop.clone());
     tasks.spawn("poster", async move { Ok(running.await.map_err(|_| NodeError::Ended("poster"))??) });
@@ -97,10 +98,10 @@ pub(crate) fn start(
         slasher: addresses.slasher,
         vote_key: keys.vote.clone(),
         identity,
+        term_views: ledger.parameters.term_views,
         // A chore may have to wait for a batch that the same account is posting.
         turn: 4,
     };
-    let (reports, offences) = mpsc::channel(REPORTS);
     tasks.spawn("evidence", offence::report(evidence, Arc::clone(ledger), l1.sender.account(), reports));
     let docket = Docket::open(&config.data_dir.join("offences"))?;
     let running = Keeper::new(keeper, settlement, l1, offences, docket).start(tasks.stop.clone());
@@ -205,6 +206,15 @@ impl Settlement for L1Settlement {
 
     fn epoch_snapshot(&self, epoch: Epoch) -> Option<SnapshotId> {
         self.view.epoch(epoch).map(|row| row.snapshot)
+    }
+
+    fn running_epoch(&self) -> Option<Epoch> {
+        self.view.running_epoch()
+    }
+
+    fn closed_epoch(&self, epoch: Epoch) -> Option<ClosedEpoch> {
+        let closing = self.view.closing(epoch)?;
+        Some(ClosedEpoch { last_view: closing.core.last_view, performance: closing.performance.clone() })
     }
 }
 

@@ -16,12 +16,14 @@ use crate::{
     genesis::genesis_of,
     keys::OperatorKeys,
     ledger::{FinalState, Ledger},
-    metrics as node_metrics, posting,
+    metrics as node_metrics,
+    parameters::{check_parameters, follow_parameters},
+    posting,
     rpc::{Backend, Blobs},
     sequencing::Sequencing,
     sets::LedgerSets,
 };
-use baton_bindings::{Deployment, contracts::parameters::Parameters::valuesCall};
+use baton_bindings::Deployment;
 use baton_consensus::{Domain, Mailbox, Timing};
 use baton_engine::Engine;
 use baton_l1::{Endpoints, EndpointsConfig, Watcher, WatcherHandle};
@@ -69,6 +71,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), NodeErro
     l1.view.hold_batches();
     tasks.spawn("parameter check", check_parameters(endpoints.clone(), deployment.clone()));
 
+    let following = follow_parameters(endpoints.clone(), deployment.clone(), tasks.stop.clone());
+    tasks.spawn("governed parameters", following);
     let engine = open_engine(&config, genesis.clone()).await?;
     let pool = open_pool(&config.data_dir, &engine)?;
     let certificates = Certificates::open(&config.data_dir.join("certificates.redb"))?;
@@ -316,25 +320,6 @@ pub(crate) fn watch_l1(tasks: &mut Tasks, endpoints: &Endpoints, deployment: &De
     let running = watcher.start(tasks.stop.clone());
     tasks.spawn("L1 watcher", async move { Ok(running.await.map_err(|_| NodeError::Ended("L1 watcher"))??) });
     handle
-}
-
-/// The contracts hold the same parameters as the file, or the node would leave the chain.
-async fn check_parameters(endpoints: Endpoints, deployment: Deployment) -> Result<(), NodeError> {
-    let contract = deployment.addresses.parameters;
-    loop {
-        let latest = alloy::eips::BlockId::latest();
-        match endpoints.call_contract(contract, &valuesCall {}, latest).await {
-            Ok(values) if baton_bindings::ChainParameters::from(&values) == deployment.parameters => return Ok(()),
-            Ok(_) => return Err(NodeError::Parameters(contract)),
-            Err(error @ (baton_l1::Error::WrongChain { .. } | baton_l1::Error::Malformed { .. })) => {
-                return Err(error.into());
-            }
-            Err(error) => {
-                tracing::warn!(%error, "parameters not checked yet: L1 does not answer");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        }
-    }
 }
 
 /// Writes what is final and not written yet.

@@ -8,8 +8,10 @@
 //! The anchor on L1 is the only truth about what is posted: a restart or a lost duty re-reads it, and nothing else is needed.
 //! A batch posted twice costs one reverted transaction at most, and usually none, because sending simulates first.
 
+mod evidence;
+
 use crate::{
-    Config, Error,
+    Config, Error, Report,
     archive::Archive,
     attest::{self, Encoding, EncodingError},
     builder::{Builder, Built, inputs},
@@ -19,6 +21,7 @@ use crate::{
     message::{Message, Request, Signature},
     ports::{Call, Chain, Ledger, Network, Recipients, Sent, Settlement, Standing},
     round::{Collecting, Next, Round, Stage},
+    witness::{Place, Witness},
 };
 use alloy::{
     primitives::{B256, Bytes, keccak256},
@@ -28,7 +31,7 @@ use baton_batch::in_background;
 use baton_bindings::contracts::{IBatchInbox, inbox::BatchInbox::postCall};
 use baton_primitives::{BatchIndex, IdentityKey, batch_message};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 use tokio::{
@@ -70,6 +73,10 @@ pub struct Poster<C, S, N, L> {
     archive: Archive,
     journal: Journal,
     status: watch::Sender<Status>,
+    witness: Witness,
+    /// For the keeper, and what it had no room for.
+    reports: mpsc::Sender<Report>,
+    unreported: VecDeque<Report>,
     state: State,
 }
 
@@ -124,20 +131,43 @@ impl PosterHandle {
 }
 
 impl<C: Chain, S: Settlement, N: Network, L: Ledger> Poster<C, S, N, L> {
-    /// A poster over these ports.
+    /// A poster over these ports; what it can prove of others goes to `reports`.
     ///
     /// # Errors
     /// If the journal or the blobs cannot be opened, or the journal is damaged.
-    pub fn new(config: Config, chain: C, settlement: S, network: N, ledger: L) -> Result<(Self, PosterHandle), Error> {
+    pub fn new(
+        config: Config,
+        chain: C,
+        settlement: S,
+        network: N,
+        ledger: L,
+        reports: mpsc::Sender<Report>,
+    ) -> Result<(Self, PosterHandle), Error> {
         let journal = Journal::open(&config.directory.join("signed-batches"))?;
         let archive = Archive::open(&config.directory.join("blobs"))?;
         let (messages, inbox) = mpsc::channel(config.queue.max(1));
         let (worker, work) = mpsc::channel(16);
         let status = watch::Sender::new(Status::default());
         let handle = PosterHandle { messages, archive: archive.clone(), status: status.subscribe() };
-        let state = State::default();
-        let poster =
-            Self { config, chain, settlement, network, ledger, inbox, work, worker, archive, journal, status, state };
+        let place = Place { l1_chain_id: config.l1_chain_id, inbox: config.inbox, receiver: ledger.account() };
+        let (witness, unreported) = (Witness::new(place), VecDeque::new());
+        let poster = Self {
+            config,
+            chain,
+            settlement,
+            network,
+            ledger,
+            inbox,
+            work,
+            worker,
+            archive,
+            journal,
+            status,
+            witness,
+            reports,
+            unreported,
+            state: State::default(),
+        };
         Ok((poster, handle))
     }
 
@@ -174,6 +204,7 @@ impl<C: Chain, S: Settlement, N: Network, L: Ledger> Poster<C, S, N, L> {
             let final_head = *head.borrow();
             self.build(final_head).await?;
             self.step()?;
+            self.report();
         }
     }
 
@@ -204,7 +235,8 @@ impl<C: Chain, S: Settlement, N: Network, L: Ledger> Poster<C, S, N, L> {
         }
         if before != anchor.index {
             self.state.answers.retain(|(index, _), _| *index > anchor.index);
-            self.state.held.retain(|_, request| request.index > anchor.index);
+            self.state.held.retain(|_, request| request.core.index > anchor.index);
+            self.witness.forget(anchor.index);
             (self.state.not_before, self.state.failures) = (0, 0);
             self.status.send_modify(|s| (s.anchor, s.error) = (anchor.index, None));
             metrics::gauge!("baton_poster_anchor").set(anchor.index.get() as f64);
@@ -234,7 +266,7 @@ impl<C: Chain, S: Settlement, N: Network, L: Ledger> Poster<C, S, N, L> {
         self.status.send_modify(|s| s.newest = newest);
         metrics::gauge!("baton_poster_newest").set(newest.get() as f64);
         let ready: Vec<IdentityKey> =
-            self.state.held.iter().filter(|(_, r)| r.index <= newest).map(|(from, _)| *from).collect();
+            self.state.held.iter().filter(|(_, r)| r.core.index <= newest).map(|(from, _)| *from).collect();
         for from in ready {
             if let Some(request) = self.state.held.remove(&from) {
                 self.on_request(from, request);
@@ -247,6 +279,7 @@ impl<C: Chain, S: Settlement, N: Network, L: Ledger> Poster<C, S, N, L> {
         match Message::decode(bytes) {
             Ok(Message::Request(request)) => self.on_request(from, request),
             Ok(Message::Signature(signature)) => self.on_signature(from, &signature),
+            Ok(Message::Statement(statement)) => self.on_statement(&from, statement),
             Err(error) => {
                 metrics::counter!("baton_poster_malformed_messages_total").increment(1);
                 tracing::debug!(%from, %error, "malformed message");
@@ -257,11 +290,15 @@ impl<C: Chain, S: Settlement, N: Network, L: Ledger> Poster<C, S, N, L> {
 
     fn on_request(&mut self, from: IdentityKey, request: Request) {
         let Some(standing) = self.state.standing else { return };
-        let last = standing.anchor.index.saturating_add(self.config.ahead as u64);
-        if request.generation != standing.generation || request.index <= standing.anchor.index || request.index > last {
+        let (index, last) = (request.core.index, standing.anchor.index.saturating_add(self.config.ahead as u64));
+        if request.core.generation != standing.generation || index > last {
             return;
         }
-        let Some(built) = self.state.builder.as_ref().and_then(|b| b.get(request.index)).cloned() else {
+        if index <= standing.anchor.index {
+            // Nothing to sign, but it may contradict what was signed.
+            return self.hear_request(&from, &request);
+        }
+        let Some(built) = self.state.builder.as_ref().and_then(|b| b.get(index)).cloned() else {
             // Not built yet: this node is a little behind. Held for members only, one each.
             let snapshots = self.settlement.sealed();
             let member = |id| self.settlement.snapshot(id).is_some_and(|s| s.position(&from).is_some());
@@ -273,12 +310,17 @@ impl<C: Chain, S: Settlement, N: Network, L: Ledger> Poster<C, S, N, L> {
         if built.snapshot.position(&from).is_none() || built.snapshot.position(&self.config.identity).is_none() {
             return;
         }
-        if request.core_hash != built.core_hash {
+        self.witness.know(&built);
+        self.hear_request(&from, &request);
+        if request.core != built.core {
             metrics::counter!("baton_poster_foreign_cores_total").increment(1);
-            tracing::warn!(%from, index = %request.index, theirs = %request.core_hash, own = %built.core_hash, "a member asks to sign another core");
+            tracing::warn!(%from, %index, theirs = %request.core.hash(), own = %built.core_hash, "a member asks to sign another core");
             return;
         }
-        if let Some(answer) = self.state.answers.get(&(request.index, keccak256(&request.data))) {
+        if !self.has_signed(index, &from) {
+            return;
+        }
+        if let Some(answer) = self.state.answers.get(&(index, keccak256(&request.data))) {
             self.network.send(Recipients::One(from), Message::Signature(*answer).encode());
             return;
         }
@@ -298,15 +340,20 @@ impl<C: Chain, S: Settlement, N: Network, L: Ledger> Poster<C, S, N, L> {
     }
 
     fn on_signature(&mut self, from: IdentityKey, signature: &Signature) {
-        let Some(Round { built, stage: Stage::Collecting(collecting) }) = &mut self.state.round else { return };
+        let Some(Round { built, stage: Stage::Collecting(collecting) }) = &mut self.state.round else {
+            return self.hear_signature(&from, signature, false);
+        };
         let wanted = (built.core.generation, built.core_hash, collecting.collector.data_hash);
         if (signature.generation, signature.core_hash, signature.data_hash) != wanted {
-            return;
+            return self.hear_signature(&from, signature, false);
         }
-        let taken = collecting.collector.take(&from, &signature.signature);
-        if taken == Taken::Invalid {
-            metrics::counter!("baton_poster_invalid_signatures_total").increment(1);
-            tracing::warn!(%from, index = %signature.index, "a member's batch signature does not verify");
+        match collecting.collector.take(&from, &signature.signature) {
+            Taken::Counted => self.hear_signature(&from, signature, true),
+            Taken::Again | Taken::Stranger => {}
+            Taken::Invalid => {
+                metrics::counter!("baton_poster_invalid_signatures_total").increment(1);
+                tracing::warn!(%from, index = %signature.index, "a member's batch signature does not verify");
+            }
         }
     }
 
@@ -342,21 +389,21 @@ impl<C: Chain, S: Settlement, N: Network, L: Ledger> Poster<C, S, N, L> {
             Ok(encoding) => encoding,
             Err(error) => {
                 metrics::counter!("baton_poster_refused_requests_total").increment(1);
-                tracing::warn!(%from, index = %request.index, %error, "refusing to sign a batch");
+                tracing::warn!(%from, index = %request.core.index, %error, "refusing to sign a batch");
                 return Ok(());
             }
         };
         // The view may have moved on while the encoding was checked.
-        let Some(built) = self.state.builder.as_ref().and_then(|b| b.get(request.index)).cloned() else {
+        let Some(built) = self.state.builder.as_ref().and_then(|b| b.get(request.core.index)).cloned() else {
             return Ok(());
         };
-        if built.core_hash != request.core_hash {
+        if built.core != request.core {
             return Ok(());
         }
         let Some(signature) = self.sign(&built, encoding.data_hash)? else { return Ok(()) };
-        self.archive.put(request.index, &encoding.blobs)?;
+        self.archive.put(request.core.index, &encoding.blobs)?;
         if self.state.answers.len() < ANSWERS_AHEAD * self.config.ahead {
-            self.state.answers.insert((request.index, keccak256(&request.data)), signature);
+            self.state.answers.insert((request.core.index, keccak256(&request.data)), signature);
         }
         metrics::counter!("baton_poster_signatures_total").increment(1);
         self.network.send(Recipients::One(from), Message::Signature(signature).encode());
@@ -394,9 +441,8 @@ impl<C: Chain, S: Settlement, N: Network, L: Ledger> Poster<C, S, N, L> {
                 Next::Wait => {}
                 Next::Ask => {
                     let request = Request {
-                        generation: built.core.generation,
-                        index: built.core.index,
-                        core_hash: built.core_hash,
+                        core: built.core.clone(),
+                        signature: collecting.signature,
                         data: collecting.encoding.data.clone(),
                         openings: collecting.encoding.openings.clone(),
                     };
@@ -459,7 +505,8 @@ impl<C: Chain, S: Settlement, N: Network, L: Ledger> Poster<C, S, N, L> {
         let (chain_id, inbox) = (self.config.l1_chain_id, self.config.inbox);
         let mut collector = Collector::new(Arc::clone(&built.snapshot), chain_id, inbox, core_hash, encoding.data_hash);
         collector.take(&self.config.identity, &own.signature);
-        let collecting = Collecting::new(collector, encoding, Instant::now(), self.config.sign_wait);
+        self.witness.know(&built);
+        let collecting = Collecting::new(collector, encoding, own.signature, Instant::now(), self.config.sign_wait);
         self.state.round = Some(Round { built, stage: Stage::Collecting(Box::new(collecting)) });
         Ok(())
     }

@@ -67,6 +67,8 @@ pub struct KeeperConfig {
     pub vote_key: bls::SecretKey,
     /// This node's identity.
     pub identity: IdentityKey,
+    /// Views in a term.
+    pub term_views: u64,
     /// L1 blocks that one member waits for the one before it to do a chore that is everyone's.
     pub turn: u64,
 }

@@ -1,24 +1,36 @@
 //! What members say to each other about batches.
 //!
 //! ```text
-//! Request   = 02 ‖ 01 ‖ generation u64 ‖ index u64 ‖ core hash 32 ‖ blobs u8 ‖ (commitment 48 ‖ proof 48)* ‖ length u32 ‖ data
-//! Signature = 02 ‖ 02 ‖ generation u64 ‖ index u64 ‖ core hash 32 ‖ data hash 32 ‖ signature 48
+//! Request   = 03 ‖ 01 ‖ core 640 ‖ signature 48 ‖ blobs u8 ‖ (commitment 48 ‖ proof 48)* ‖ length u32 ‖ data
+//! Signature = 03 ‖ 02 ‖ generation u64 ‖ index u64 ‖ core hash 32 ‖ data hash 32 ‖ signature 48
+//! Statement = 03 ‖ 03 ‖ core 640 ‖ data hash 32 ‖ signature 48 ‖ signer 32
 //! ```
-//! Integers are big-endian. There is one encoding of each message, and anything else is refused.
+//! Integers are big-endian, a core is abi.encode(core). There is one encoding of each message, and anything else is refused.
+//!
+//! Who asks has signed what it asks for and says so: everyone who is asked can hold it to that (see `witness`).
 
-use alloy::primitives::{B256, Bytes};
+use alloy::{
+    eips::eip4844::kzg_to_versioned_hash,
+    primitives::{B256, Bytes},
+    sol_types::SolValue,
+};
 use baton_batch::Opening;
-use baton_primitives::{BatchIndex, Generation, bls};
+use baton_bindings::contracts::IBatchInbox;
+use baton_primitives::{BatchIndex, Core, Generation, IdentityKey, bls, data_hash_blobs};
 
 /// Format version.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const REQUEST: u8 = 1;
 const SIGNATURE: u8 = 2;
+const STATEMENT: u8 = 3;
+/// Bytes of an encoded core: twenty words.
+const CORE: usize = 20 * 32;
 
 /// Most bytes of a batch's data: what the blobs of one L1 transaction hold.
 pub const MAX_DATA: usize = baton_batch::MAX_BLOBS * baton_batch::BLOB_CAPACITY - 4;
 /// Most bytes of a message.
-pub const MAX_MESSAGE: usize = 2 + 8 + 8 + 32 + 1 + baton_batch::MAX_BLOBS * Opening::LENGTH + 4 + MAX_DATA;
+pub const MAX_MESSAGE: usize =
+    2 + CORE + bls::Signature::LENGTH + 1 + baton_batch::MAX_BLOBS * Opening::LENGTH + 4 + MAX_DATA;
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,21 +39,30 @@ pub enum Message {
     Request(Request),
     /// The signature of one.
     Signature(Signature),
+    /// What a member signed of a batch, told by another.
+    Statement(Statement),
 }
 
 /// Asks for a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Recoveries so far.
-    pub generation: Generation,
     /// The batch.
-    pub index: BatchIndex,
-    /// Hash of its core.
-    pub core_hash: B256,
+    pub core: Core,
+    /// The signature of who asks.
+    pub signature: bls::Signature,
     /// Its data, to go into blobs.
     pub data: Bytes,
     /// The commitments of those blobs, with their proofs.
     pub openings: Vec<Opening>,
+}
+
+impl Request {
+    /// Hash of the encoding, if the commitments are those of its blobs.
+    pub fn data_hash(&self) -> B256 {
+        let hashes: Vec<B256> =
+            self.openings.iter().map(|opening| kzg_to_versioned_hash(&opening.commitment)).collect();
+        data_hash_blobs(&hashes)
+    }
 }
 
 /// A signature on one encoding of a batch.
@@ -59,6 +80,26 @@ pub struct Signature {
     pub signature: bls::Signature,
 }
 
+/// One member's signature on one encoding of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attestation {
+    /// The batch.
+    pub core: Core,
+    /// Hash of the encoding.
+    pub data_hash: B256,
+    /// The signature.
+    pub signature: bls::Signature,
+}
+
+/// What a member signed of a batch, told by another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// What it signed.
+    pub attestation: Attestation,
+    /// Who signed.
+    pub signer: IdentityKey,
+}
+
 /// Why bytes are no message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
@@ -73,6 +114,9 @@ pub enum MessageError {
     /// Too short, too long, or followed by more.
     #[error("a message of {0} bytes has the wrong length for its kind")]
     Length(usize),
+    /// The core is not encoded as the contracts do.
+    #[error("a core that is not what abi.encode gives")]
+    Core,
     /// The signature is no point of the curve.
     #[error(transparent)]
     Signature(#[from] bls::Error),
@@ -84,7 +128,9 @@ impl Message {
         let mut out = Vec::new();
         match self {
             Self::Request(r) => {
-                head(&mut out, REQUEST, r.generation, r.index, r.core_hash);
+                out.extend_from_slice(&[VERSION, REQUEST]);
+                out.extend_from_slice(&IBatchInbox::Core::from(&r.core).abi_encode());
+                out.extend_from_slice(&r.signature.to_bytes());
                 out.push(u8::try_from(r.openings.len()).unwrap_or(u8::MAX));
                 r.openings.iter().for_each(|opening| out.extend_from_slice(&opening.to_bytes()));
                 let length = u32::try_from(r.data.len()).unwrap_or(u32::MAX);
@@ -92,9 +138,19 @@ impl Message {
                 out.extend_from_slice(&r.data);
             }
             Self::Signature(s) => {
-                head(&mut out, SIGNATURE, s.generation, s.index, s.core_hash);
+                out.extend_from_slice(&[VERSION, SIGNATURE]);
+                out.extend_from_slice(&s.generation.get().to_be_bytes());
+                out.extend_from_slice(&s.index.get().to_be_bytes());
+                out.extend_from_slice(s.core_hash.as_slice());
                 out.extend_from_slice(s.data_hash.as_slice());
                 out.extend_from_slice(&s.signature.to_bytes());
+            }
+            Self::Statement(Statement { attestation: a, signer }) => {
+                out.extend_from_slice(&[VERSION, STATEMENT]);
+                out.extend_from_slice(&IBatchInbox::Core::from(&a.core).abi_encode());
+                out.extend_from_slice(a.data_hash.as_slice());
+                out.extend_from_slice(&a.signature.to_bytes());
+                out.extend_from_slice(signer.0.as_slice());
             }
         }
         out.into()
@@ -110,13 +166,10 @@ impl Message {
             return Err(length);
         }
         let ([version, kind], rest) = bytes.split_first_chunk::<2>().ok_or_else(|| length.clone())?;
-        let (generation, rest) = word(rest).ok_or_else(|| length.clone())?;
-        let (index, rest) = word(rest).ok_or_else(|| length.clone())?;
-        let (core_hash, rest) = rest.split_first_chunk::<32>().ok_or_else(|| length.clone())?;
-        let (generation, index) = (Generation::new(generation), BatchIndex::new(index));
-        let core_hash = B256::from(core_hash);
         match (*version, *kind) {
             (VERSION, REQUEST) => {
+                let (core, rest) = core(rest, &length)?;
+                let (signature, rest) = signature(rest, &length)?;
                 let ([count], rest) = rest.split_first_chunk::<1>().ok_or_else(|| length.clone())?;
                 let count = usize::from(*count);
                 let (openings, rest) = rest.split_at_checked(count * Opening::LENGTH).ok_or_else(|| length.clone())?;
@@ -131,27 +184,47 @@ impl Message {
                     return Err(length);
                 }
                 let data = bytes.slice(bytes.len() - size..);
-                Ok(Self::Request(Request { generation, index, core_hash, data, openings }))
+                Ok(Self::Request(Request { core, signature, data, openings }))
             }
             (VERSION, SIGNATURE) => {
-                let (data_hash, signature) = rest.split_first_chunk::<32>().ok_or_else(|| length.clone())?;
-                if signature.len() != bls::Signature::LENGTH {
-                    return Err(length);
-                }
-                let signature = bls::Signature::from_bytes(signature)?;
-                let data_hash = B256::from(data_hash);
+                let (generation, rest) = word(rest).ok_or_else(|| length.clone())?;
+                let (index, rest) = word(rest).ok_or_else(|| length.clone())?;
+                let (core_hash, rest) = hash(rest, &length)?;
+                let (data_hash, rest) = hash(rest, &length)?;
+                let (generation, index) = (Generation::new(generation), BatchIndex::new(index));
+                let signature = last(signature(rest, &length)?, length)?;
                 Ok(Self::Signature(Signature { generation, index, core_hash, data_hash, signature }))
+            }
+            (VERSION, STATEMENT) => {
+                let (core, rest) = core(rest, &length)?;
+                let (data_hash, rest) = hash(rest, &length)?;
+                let (signature, rest) = signature(rest, &length)?;
+                let signer = IdentityKey(last(hash(rest, &length)?, length)?);
+                Ok(Self::Statement(Statement { attestation: Attestation { core, data_hash, signature }, signer }))
             }
             (version, kind) => Err(MessageError::Kind { version, kind }),
         }
     }
 }
 
-fn head(out: &mut Vec<u8>, kind: u8, generation: Generation, index: BatchIndex, core_hash: B256) {
-    out.extend_from_slice(&[VERSION, kind]);
-    out.extend_from_slice(&generation.get().to_be_bytes());
-    out.extend_from_slice(&index.get().to_be_bytes());
-    out.extend_from_slice(core_hash.as_slice());
+fn core<'a>(bytes: &'a [u8], length: &MessageError) -> Result<(Core, &'a [u8]), MessageError> {
+    let (core, rest) = bytes.split_at_checked(CORE).ok_or_else(|| length.clone())?;
+    let core = IBatchInbox::Core::abi_decode_validate(core).map_err(|_| MessageError::Core)?;
+    Ok((Core::from(&core), rest))
+}
+
+fn signature<'a>(bytes: &'a [u8], length: &MessageError) -> Result<(bls::Signature, &'a [u8]), MessageError> {
+    let (signature, rest) = bytes.split_at_checked(bls::Signature::LENGTH).ok_or_else(|| length.clone())?;
+    Ok((bls::Signature::from_bytes(signature)?, rest))
+}
+
+fn hash<'a>(bytes: &'a [u8], length: &MessageError) -> Result<(B256, &'a [u8]), MessageError> {
+    bytes.split_first_chunk::<32>().map(|(hash, rest)| (B256::from(hash), rest)).ok_or_else(|| length.clone())
+}
+
+/// The last field: nothing may follow.
+fn last<T>((field, rest): (T, &[u8]), length: MessageError) -> Result<T, MessageError> {
+    if rest.is_empty() { Ok(field) } else { Err(length) }
 }
 
 fn word(bytes: &[u8]) -> Option<(u64, &[u8])> {
@@ -161,13 +234,13 @@ fn word(bytes: &[u8]) -> Option<(u64, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::core;
     use proptest::prelude::*;
 
     fn request(data: Vec<u8>) -> Message {
         Message::Request(Request {
-            generation: Generation::new(1),
-            index: BatchIndex::new(2),
-            core_hash: B256::repeat_byte(3),
+            core: core(2, 7),
+            signature: bls::SecretKey::from_seed(&[5; 32]).sign(b"m"),
             openings: vec![Opening { commitment: [6; 48], proof: [7; 48] }; data.len().div_ceil(50).min(6)],
             data: data.into(),
         })
@@ -183,9 +256,15 @@ mod tests {
         })
     }
 
+    fn statement() -> Message {
+        let signature = bls::SecretKey::from_seed(&[5; 32]).sign(b"m");
+        let attestation = Attestation { core: core(3, 9), data_hash: B256::repeat_byte(4), signature };
+        Message::Statement(Statement { attestation, signer: IdentityKey(B256::repeat_byte(6)) })
+    }
+
     #[test]
     fn messages_round_trip_and_every_truncation_or_addition_is_refused() {
-        for message in [request(vec![9; 100]), request(Vec::new()), signature()] {
+        for message in [request(vec![9; 100]), request(Vec::new()), signature(), statement()] {
             let bytes = message.encode();
             assert_eq!(Message::decode(&bytes), Ok(message));
             for length in 0..bytes.len() {
@@ -205,7 +284,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_panic_and_whatever_decodes_encodes_to_itself(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..4) {
+        fn no_bytes_panic_and_whatever_decodes_encodes_to_itself(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..5) {
             if bytes.len() > 1 {
                 bytes[0] = VERSION;
                 bytes[1] = kind;

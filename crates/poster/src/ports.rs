@@ -3,7 +3,7 @@
 use alloy::primitives::{Address, B256, Bytes, U256};
 use baton_batch::CommittedBlob;
 use baton_primitives::{
-    Anchor, BatchIndex, Epoch, Generation, Height, IdentityKey, RecoveredBlock, SequencerId, Snapshot, SnapshotId,
+    Anchor, BatchIndex, Epoch, Generation, Height, IdentityKey, RecoveredBlock, SequencerId, Snapshot, SnapshotId, View,
 };
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -43,6 +43,15 @@ pub struct Standing {
     pub generation: Generation,
 }
 
+/// How an epoch closed on L1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosedEpoch {
+    /// View of its last block.
+    pub last_view: View,
+    /// The performance bytes of its closing batch.
+    pub performance: Bytes,
+}
+
 /// What is known of L1.
 pub trait Settlement: Clone + Send + Sync + 'static {
     /// Where settlement stands, and its changes; `None` until the view of L1 has caught up and the chain has begun.
@@ -65,6 +74,12 @@ pub trait Settlement: Clone + Send + Sync + 'static {
 
     /// Snapshot of an epoch as L1's epoch table says; `None` if the row does not exist yet.
     fn epoch_snapshot(&self, epoch: Epoch) -> Option<SnapshotId>;
+
+    /// The newest epoch of that table, which runs.
+    fn running_epoch(&self) -> Option<Epoch>;
+
+    /// How one of the last epochs closed; `None` if no batch closed it.
+    fn closed_epoch(&self, epoch: Epoch) -> Option<ClosedEpoch>;
 }
 
 /// To whom a message goes.

@@ -5,7 +5,7 @@ use crate::{
     builder::Built,
     collect::{Certificate, Collector},
 };
-use baton_primitives::BatchIndex;
+use baton_primitives::{BatchIndex, bls};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -37,6 +37,8 @@ pub(crate) enum Stage {
 pub(crate) struct Collecting {
     pub(crate) collector: Collector,
     pub(crate) encoding: Encoding,
+    /// This node's own.
+    pub(crate) signature: bls::Signature,
     /// Until when all are waited for.
     wait_until: Instant,
     /// When to ask again.
@@ -60,9 +62,15 @@ const LEAST_ASK: Duration = Duration::from_millis(500);
 
 impl Collecting {
     /// Begins now.
-    pub(crate) fn new(collector: Collector, encoding: Encoding, now: Instant, sign_wait: Duration) -> Self {
+    pub(crate) fn new(
+        collector: Collector,
+        encoding: Encoding,
+        signature: bls::Signature,
+        now: Instant,
+        sign_wait: Duration,
+    ) -> Self {
         let ask_every = (sign_wait * 4).max(LEAST_ASK);
-        Self { collector, encoding, wait_until: now + sign_wait, ask_at: now, ask_every }
+        Self { collector, encoding, signature, wait_until: now + sign_wait, ask_at: now, ask_every }
     }
 
     /// What to do now. All signatures, or two thirds after the wait, end it; members that did not answer are asked again.
@@ -104,7 +112,7 @@ mod tests {
         let hash = B256::repeat_byte(1);
         let collector = Collector::new(Arc::new(snapshot(4)), 1, Address::ZERO, hash, hash);
         let encoding = Encoding { data: Bytes::new(), blobs: Vec::new(), openings: Vec::new(), data_hash: hash };
-        Collecting::new(collector, encoding, now, WAIT)
+        Collecting::new(collector, encoding, key(0).sign(b"own"), now, WAIT)
     }
 
     fn sign(collecting: &mut Collecting, member: u8) {

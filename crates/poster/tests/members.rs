@@ -6,10 +6,10 @@ use alloy::{
     sol_types::SolCall,
 };
 use baton_batch::versioned_hash;
-use baton_bindings::contracts::inbox::BatchInbox::postCall;
+use baton_bindings::contracts::{inbox::BatchInbox::postCall, slasher::Slasher::slashBatchesCall};
 use baton_poster::{
-    Call, Chain, Config, Duty, Error, Executed, Ledger, Network, Poster, PosterHandle, Recipients, Sent, Settlement,
-    Standing,
+    Call, Chain, ClosedEpoch, Config, Duty, Error, Executed, Kind, Ledger, Message, Network, Offence, Poster,
+    PosterHandle, Recipients, Report, Request, Sent, Settlement, Standing,
 };
 use baton_primitives::{
     Anchor, BatchIndex, Block, Core, Epoch, ExtraData, Generation, Header, Height, IdentityKey, IdentitySecret,
@@ -23,7 +23,10 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 const MEMBERS: u8 = 4;
@@ -246,6 +249,12 @@ impl Settlement for L1 {
     fn epoch_snapshot(&self, _: Epoch) -> Option<SnapshotId> {
         Some(SnapshotId::ZERO)
     }
+    fn running_epoch(&self) -> Option<Epoch> {
+        None
+    }
+    fn closed_epoch(&self, _: Epoch) -> Option<ClosedEpoch> {
+        None
+    }
 }
 
 /// One member's account on L1.
@@ -284,6 +293,29 @@ impl Ledger for Account {
 struct Links {
     handles: Arc<Mutex<HashMap<IdentityKey, PosterHandle>>>,
     cut: Arc<Mutex<HashSet<IdentityKey>>>,
+    /// Every message, with who sent it to whom.
+    sent: Arc<Mutex<Vec<(IdentityKey, Recipients, Message)>>>,
+}
+
+impl Links {
+    /// The first `count` messages that fit, when they have been sent.
+    async fn messages<T>(
+        &self,
+        count: usize,
+        fits: impl Fn(&IdentityKey, &Recipients, &Message) -> Option<T>,
+    ) -> Vec<T> {
+        let wait = async {
+            loop {
+                let sent = self.sent.lock().clone();
+                let found: Vec<T> = sent.iter().filter_map(|(from, to, message)| fits(from, to, message)).collect();
+                if found.len() >= count {
+                    return found;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.unwrap()
+    }
 }
 
 #[derive(Clone)]
@@ -294,6 +326,7 @@ struct Link {
 
 impl Network for Link {
     fn send(&self, to: Recipients, message: Bytes) {
+        self.links.sent.lock().push((self.own, to.clone(), Message::decode(&message).unwrap()));
         let to: Vec<IdentityKey> = match to {
             Recipients::Members(s) => s.members.iter().map(|m| m.identity).filter(|i| *i != self.own).collect(),
             Recipients::One(identity) => vec![identity],
@@ -321,12 +354,20 @@ struct Town {
     chain: Final,
     folder: tempfile::TempDir,
     running: HashMap<usize, (CancellationToken, JoinHandle<Result<(), Error>>)>,
+    reports: HashMap<usize, mpsc::Receiver<Report>>,
 }
 
 impl Town {
     fn new() -> Self {
         let (l1, links, chain) = (L1::new(), Links::default(), Final::new(0));
-        Self { l1, links, chain, folder: tempfile::tempdir().unwrap(), running: HashMap::new() }
+        Self {
+            l1,
+            links,
+            chain,
+            folder: tempfile::tempdir().unwrap(),
+            running: HashMap::new(),
+            reports: HashMap::new(),
+        }
     }
 
     fn of_four() -> Self {
@@ -349,7 +390,9 @@ impl Town {
         };
         let link = Link { links: self.links.clone(), own: identity };
         let account = Account { l1: self.l1.clone(), address: operator(position) };
-        let (poster, handle) = Poster::new(config, chain, self.l1.clone(), link, account).unwrap();
+        let (reports, reported) = mpsc::channel(8);
+        self.reports.insert(position, reported);
+        let (poster, handle) = Poster::new(config, chain, self.l1.clone(), link, account, reports).unwrap();
         self.links.handles.lock().insert(identity, handle);
         let shutdown = CancellationToken::new();
         let task = poster.start(shutdown.clone());
@@ -367,6 +410,13 @@ impl Town {
             shutdown.cancel();
             task.await.unwrap().unwrap();
         }
+    }
+
+    /// Hands over a message as if `from` had sent it.
+    fn deliver(&self, from: usize, to: usize, message: &Message) {
+        let members = snapshot().members;
+        let handle = self.links.handles.lock().get(&members[to].identity).cloned().unwrap();
+        assert!(handle.deliver(members[from].identity, message.encode()));
     }
 
     fn leader_of(&self, core: &Core) -> usize {
@@ -486,4 +536,64 @@ async fn members_killed_again_and_again_post_every_batch_exactly_once() {
     contiguous(&batches);
     let indexes: Vec<_> = batches.iter().map(|b| b.core.index.get()).collect();
     assert!(indexes.iter().copied().eq(1..=indexes.len() as u64));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_signs_another_core_of_a_batch_is_reported_by_who_has_its_first_signature() {
+    let mut town = Town::of_four();
+    town.chain.grow(10);
+    let batch = town.l1.until(1).await.swap_remove(0);
+    let poster = (0..4).find(|i| operator(*i) == batch.poster).unwrap();
+    let mut signers = (0..4).filter(|i| batch.signers.bit(*i) && *i != poster);
+    let (offender, other) = (signers.next().unwrap(), signers.next().unwrap());
+
+    // The offender asks a member that did not collect its signature to sign another core.
+    let core = Core { state_root: B256::repeat_byte(9), ..batch.core.clone() };
+    let key = secrets().swap_remove(offender).1;
+    let signature = key.sign(&batch_message(CHAIN_ID, INBOX, core.hash(), data_hash_blobs(&[])));
+    let request = Request { core: core.clone(), signature, data: Bytes::new(), openings: Vec::new() };
+    town.deliver(offender, other, &Message::Request(request));
+
+    let reports = town.reports.get_mut(&poster).unwrap();
+    let report = tokio::time::timeout(PATIENCE, reports.recv()).await.unwrap().unwrap();
+    let member = &snapshot().members[offender];
+    assert_eq!(report.offence, Offence { sequencer: member.id, epoch: Epoch::ZERO, kind: Kind::Batches });
+    let call = slashBatchesCall::abi_decode_validate(&report.call).unwrap();
+    assert_eq!(call.receiver, operator(poster));
+    assert_eq!(call.key[..], member.vote_key.to_eip2537());
+    for (statement, core) in [(&call.first, &batch.core), (&call.second, &core)] {
+        assert_eq!(Core::from(&statement.core), *core);
+        let message = batch_message(CHAIN_ID, INBOX, core.hash(), statement.dataHash);
+        assert_eq!(statement.signature[..], key.sign(&message).to_eip2537());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_without_its_own_signature_gets_none() {
+    let town = Town::of_four();
+    town.chain.grow(10);
+    let request = |from: &IdentityKey, _: &Recipients, message: &Message| match message {
+        Message::Request(request) => Some((*from, request.clone())),
+        Message::Signature(_) | Message::Statement(_) => None,
+    };
+    let (asker, request) = town.links.messages(1, request).await.swap_remove(0);
+    let asker = snapshot().position(&asker).unwrap();
+    let (other, asked) = ((asker + 1) % 4, (asker + 2) % 4);
+
+    // Where nobody else runs, the request comes from who made it; then from another member, and from who made it again.
+    let mut town = Town::new();
+    town.start(asked);
+    town.chain.grow(10);
+    let answers = |_: &IdentityKey, to: &Recipients, message: &Message| match message {
+        Message::Signature(signature) => Some((to.clone(), *signature)),
+        Message::Request(_) | Message::Statement(_) => None,
+    };
+    let request = Message::Request(request);
+    town.deliver(asker, asked, &request);
+    let (_, signature) = town.links.messages(1, answers).await.swap_remove(0);
+    // What is known is answered at once, in order.
+    town.deliver(other, asked, &request);
+    town.deliver(asker, asked, &request);
+    let expected = (Recipients::One(snapshot().members[asker].identity), signature);
+    assert_eq!(town.links.messages(2, answers).await, [expected.clone(), expected]);
 }

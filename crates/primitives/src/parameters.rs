@@ -25,8 +25,6 @@ pub struct Parameters {
     pub origin_depth: u64,
     /// How far a block's time may run ahead of its origin's, seconds.
     pub max_origin_lag_s: u64,
-    /// Least distance of snapshots, L1 blocks.
-    pub snapshot_interval: u64,
     /// L2 time after which a batch is cut, ms.
     pub batch_max_age_ms: u64,
     /// Size before compression at which a batch is cut, bytes.
@@ -70,7 +68,6 @@ impl Parameters {
             leader_timeout_ms: 300,
             origin_depth: 2,
             max_origin_lag_s: 60,
-            snapshot_interval: 5,
             batch_max_age_ms: 4_000,
             batch_max_bytes: 400_000,
             post_grace: 3,

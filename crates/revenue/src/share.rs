@@ -13,8 +13,10 @@ use alloy::primitives::U256;
 const WHOLE: u64 = 10_000;
 /// The index counts wei per share times 2 to this.
 const INDEX_BITS: usize = 96;
-/// The contract stores an index in this many bits.
-const INDEX_LIMIT_BITS: usize = 112;
+/// The contract stores an index in this many bits (`RevenueShare.Income.index`).
+const INDEX_LIMIT_BITS: usize = 104;
+/// And the commission that waits for its owner in this many.
+const COMMISSION_LIMIT_BITS: usize = 96;
 
 /// How fees are divided, basis points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,10 @@ pub struct Earner {
     pub blocks_led: u32,
     /// Batches of the epoch whose certificate it signed.
     pub signed: u64,
+    /// Its index before the epoch: the sum of its [`Credit::index_step`]s so far.
+    pub index: U256,
+    /// Commission credited to its owner before and not claimed yet, wei.
+    pub owed: u128,
 }
 
 /// What a member gets for an epoch, wei.
@@ -200,8 +206,12 @@ impl Epoch {
         } else {
             (producer, attester) = (producer + attester - dust, U256::ZERO);
         }
-        if index_step.bit_len() > INDEX_LIMIT_BITS {
+        let fits = |sum: Option<U256>, bits| sum.is_some_and(|sum| sum.bit_len() <= bits);
+        if !fits(member.index.checked_add(index_step), INDEX_LIMIT_BITS) {
             return Err(RevenueError::Overflow("index"));
+        }
+        if !fits(U256::from(member.owed).checked_add(commission), COMMISSION_LIMIT_BITS) {
+            return Err(RevenueError::Overflow("commission"));
         }
         let wei = |amount: U256| u128::try_from(amount).map_err(|_| RevenueError::Overflow("credit"));
         let credit =

@@ -35,6 +35,7 @@ fn splits_and_claims_of_random_epochs_are_pinned() {
                     commission_bps: small(limb(did, 0), 10_001),
                     blocks_led: u32::try_from(limb(did, 1) % 100).unwrap(),
                     signed: limb(did, 2) % (batches + 1),
+                    ..Earner::default()
                 }
             })
             .collect();

@@ -195,11 +195,26 @@ async fn contracts(provider: &DynProvider, deployment: &Deployment) -> Result<St
     let values = parameters.values().call().await.map_err(|e| {
         format!("no contracts at the deployment's addresses ({e}): give the --deployment of this L1, or deploy again")
     })?;
-    if baton_bindings::ChainParameters::from(&values) == deployment.parameters {
-        Ok("parameters are those of the deployment file".into())
-    } else {
-        Err("the contracts hold other parameters than the deployment file: get the file of this deployment".into())
+    parameters_fit(deployment, &baton_bindings::ChainParameters::from(&values))
+}
+
+/// What governance may change may differ from the file; the rest may not.
+fn parameters_fit(deployment: &Deployment, contract: &baton_bindings::ChainParameters) -> Result<String, String> {
+    let differences = deployment.parameters.differences(contract);
+    let (changed, wrong): (Vec<_>, Vec<_>) = differences.into_iter().partition(|difference| difference.governed);
+    let list = |all: &[baton_bindings::Difference]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if !wrong.is_empty() {
+        return Err(format!(
+            "the contracts are not of the deployment file: {}; get the file of this deployment",
+            list(&wrong)
+        ));
     }
+    let text = "parameters are those of the deployment file";
+    Ok(if changed.is_empty() {
+        text.into()
+    } else {
+        format!("{text}, but for what governance changed: {}", list(&changed))
+    })
 }
 
 async fn registration(provider: &DynProvider, deployment: &Deployment, keys: &OperatorKeys) -> Result<String, String> {

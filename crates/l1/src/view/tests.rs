@@ -14,7 +14,12 @@ fn hash(number: u64) -> B256 {
 
 /// The L1 block with batch `number`.
 fn block(number: u64) -> L1Block {
-    let core = Core {
+    block_with(number, |_| {})
+}
+
+/// The same with a change of the batch's core.
+fn block_with(number: u64, change: impl FnOnce(&mut Core)) -> L1Block {
+    let mut core = Core {
         version: Core::VERSION,
         generation: Generation::ZERO,
         index: BatchIndex::new(number),
@@ -36,6 +41,7 @@ fn block(number: u64) -> L1Block {
         performance: B256::ZERO,
         next_snapshot: SnapshotId::ZERO,
     };
+    change(&mut core);
     let blobs = vec![B256::repeat_byte(1)];
     let posted = BatchPosted {
         index: number,
@@ -110,4 +116,24 @@ fn what_a_reorganization_reaches_is_not_held_out() {
     // The newest 1,024 stay, and of the others none is among the last blocks.
     view.release(3);
     assert_eq!(view.held_batches(10).len(), 2);
+}
+
+#[test]
+fn the_batch_that_closed_an_epoch_is_known_beyond_the_newest_batches_and_taken_back_with_its_block() {
+    let view = L1View::new(MAX_REORG);
+    view.release(u64::MAX);
+    // Every twentieth batch closes an epoch.
+    for number in 1..=2_000 {
+        let closes = |core: &mut Core| {
+            core.epoch = Epoch::new((number - 1) / 20);
+            core.closing = number.is_multiple_of(20);
+        };
+        view.extend(&block_with(number, closes), Vec::new()).unwrap();
+    }
+    let closing = |epoch| view.closing(Epoch::new(epoch)).map(|batch| batch.core.index.get());
+    assert!(view.batch(BatchIndex::new(740)).is_none(), "the batches themselves are gone");
+    assert_eq!((closing(36), closing(99), closing(100)), (Some(740), Some(2_000), None));
+    assert_eq!(closing(35), None, "the newest 64 are kept");
+    view.revert(1_999, hash(1_999));
+    assert_eq!((closing(98), closing(99)), (Some(1_980), None));
 }
