@@ -1,7 +1,7 @@
 //! The pool itself: one short lock around maps by sender and by hash.
 
 use crate::{
-    Account, Best, Config, PoolTransaction, Refusal, State,
+    Account, Best, Config, Limits, PoolTransaction, Refusal, State,
     fates::{self, Fates},
     journal::{Content, Journal, Record},
     order::Entry,
@@ -135,7 +135,7 @@ impl Pool {
             Some(path) => Journal::open(path).map(|(journal, content)| (Some(Mutex::new(journal)), content))?,
             None => (None, Content::default()),
         };
-        let fates = Fates::new(config.remembered_fates);
+        let fates = Fates::new(config.limits.remembered_fates);
         let recovery = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("recovery-{i}")).build();
         let shared = Shared {
             config,
@@ -212,7 +212,7 @@ impl Pool {
         validate::payable(&transaction, &account)?;
         let hash = transaction.hash;
         let mut waiting = self.shared.waiting.lock();
-        let became_ready = waiting.insert(&self.shared.config, transaction, &account, local);
+        let became_ready = waiting.insert(&self.shared.config.limits, transaction, &account, local);
         self.changed(waiting);
         for hash in became_ready? {
             // No listener is no error.
@@ -245,8 +245,8 @@ impl Pool {
                 };
                 validate::payable(&transaction, &account)?;
                 let hash = transaction.hash;
-                let mut waiting = self.shared.waiting.lock();
-                became_ready.extend(waiting.insert(&self.shared.config, transaction, &account, is_local(place))?);
+                let (mut waiting, limits) = (self.shared.waiting.lock(), &self.shared.config.limits);
+                became_ready.extend(waiting.insert(limits, transaction, &account, is_local(place))?);
                 Ok(hash)
             }));
         }
@@ -270,11 +270,11 @@ impl Pool {
     /// Refuses what is here already, and anything that does not offer more than the worst ready one of a full pool, replacements and
     /// fillers of gaps included: so a flood costs no recoveries.
     fn glance(&self, hash: &B256, tip: u128) -> Result<(), Refusal> {
-        let (config, waiting) = (&self.shared.config, self.shared.waiting.lock());
+        let (limits, waiting) = (&self.shared.config.limits, self.shared.waiting.lock());
         if waiting.by_hash.contains_key(hash) {
             return Err(Refusal::AlreadyKnown);
         }
-        let is_full = waiting.by_hash.len() >= config.max_transactions || waiting.bytes >= config.max_bytes;
+        let is_full = waiting.by_hash.len() >= limits.max_transactions || waiting.bytes >= limits.max_bytes;
         match waiting.least_ready_tip() {
             Some(least) if is_full && tip <= least => Err(Refusal::Full { least }),
             Some(_) | None => Ok(()),
@@ -394,7 +394,7 @@ impl Waiting {
     /// Puts a validated transaction in; gives the hashes that became ready by it.
     fn insert(
         &mut self,
-        config: &Config,
+        limits: &Limits,
         transaction: PoolTransaction,
         account: &Account,
         local: bool,
@@ -411,15 +411,15 @@ impl Waiting {
         let replaced = known.and_then(|sender| sender.entries.get(&nonce)).map(|e| Arc::clone(&e.transaction));
         if let Some(old) = &replaced {
             let enough = |new: u128, old: u128| {
-                new.saturating_mul(100) >= old.saturating_mul(100 + config.replacement_bump) && new > old
+                new.saturating_mul(100) >= old.saturating_mul(100 + limits.replacement_bump) && new > old
             };
             if !enough(transaction.max_fee(), old.max_fee()) || !enough(transaction.max_tip(), old.max_tip()) {
-                return Err(Refusal::Underpriced { bump: config.replacement_bump });
+                return Err(Refusal::Underpriced { bump: limits.replacement_bump });
             }
         } else {
-            self.make_slot(config, &transaction)?;
+            self.make_slot(limits, &transaction)?;
         }
-        self.make_room(config, &transaction, replaced.as_deref(), next)?;
+        self.make_room(limits, &transaction, replaced.as_deref(), next)?;
         if let Some(old) = replaced {
             self.remove(address, nonce);
             self.left(old.hash, format!("replaced by {}", transaction.hash));
@@ -450,19 +450,18 @@ impl Waiting {
     }
 
     /// Checks the limit of the sender's transactions; one that fills a gap takes the place of the furthest.
-    fn make_slot(&mut self, config: &Config, new: &PoolTransaction) -> Result<(), Refusal> {
+    fn make_slot(&mut self, limits: &Limits, new: &PoolTransaction) -> Result<(), Refusal> {
         let Some(sender) = self.senders.get(&new.sender) else { return Ok(()) };
         let count = sender.entries.len();
-        if count < config.max_per_sender {
+        if count < limits.max_per_sender {
             return Ok(());
         }
         match sender.entries.last_key_value() {
-            Some((last, _)) if *last > new.nonce => {
-                let last = *last;
+            Some((&last, _)) if last > new.nonce => {
                 self.evict(new.sender, last);
                 Ok(())
             }
-            _ => Err(Refusal::SenderLimit { count, limit: config.max_per_sender }),
+            _ => Err(Refusal::SenderLimit { count, limit: limits.max_per_sender }),
         }
     }
 
@@ -471,7 +470,7 @@ impl Waiting {
     /// have to pay.
     fn make_room(
         &mut self,
-        config: &Config,
+        limits: &Limits,
         new: &PoolTransaction,
         old: Option<&PoolTransaction>,
         next: u64,
@@ -480,17 +479,16 @@ impl Waiting {
         let ready = self.senders.get(&new.sender).map_or(0, |sender| sender.count_from(next));
         let is_ready = new.nonce <= next.saturating_add(ready as u64);
         if !is_ready {
-            let (limit, most_bytes) = (config.max_queued(), config.max_queued_bytes());
+            let (limit, most_bytes) = (limits.max_queued(), limits.max_queued_bytes());
             while self.by_hash.len() - self.ready + more > limit || self.queued_bytes + bytes > most_bytes {
                 let worst = self.by_worth.first().copied().filter(|worst| !worst.ready && worst.tip < new.max_tip());
                 self.evict_for(new, worst).ok_or(Refusal::QueueFull { limit })?;
             }
         }
-        while self.by_hash.len() + more > config.max_transactions || self.bytes + bytes > config.max_bytes {
+        while self.by_hash.len() + more > limits.max_transactions || self.bytes + bytes > limits.max_bytes {
             let least = self.least_ready_tip().unwrap_or_default();
-            let worst = self.by_worth.first().copied();
-            let worst =
-                worst.filter(|worst| if is_ready { !worst.ready || worst.tip < new.max_tip() } else { !worst.ready });
+            let may_go = |worst: &Worth| !worst.ready || (is_ready && worst.tip < new.max_tip());
+            let worst = self.by_worth.first().copied().filter(may_go);
             self.evict_for(new, worst).ok_or(Refusal::Full { least })?;
         }
         Ok(())
@@ -499,8 +497,7 @@ impl Waiting {
     /// Evicts the last of the sender whose transaction `worst` is; nothing if there is none, or it is the newcomer's own sender.
     fn evict_for(&mut self, new: &PoolTransaction, worst: Option<Worth>) -> Option<()> {
         let sender = self.by_hash.get(&worst?.hash).map(|t| t.sender).filter(|sender| *sender != new.sender)?;
-        let (last, _) = self.senders.get(&sender)?.entries.last_key_value()?;
-        let last = *last;
+        let last = *self.senders.get(&sender)?.entries.last_key_value()?.0;
         self.evict(sender, last);
         Some(())
     }
