@@ -1,4 +1,4 @@
-# Every recipe works on a machine with Rust 1.95 and Node 20 only, where it does not say more: `npx rust-just <recipe>`.
+# Every recipe works on a machine with Rust 1.95 and Node 20 only (the tests also need Python 3.11): `npx rust-just <recipe>`.
 # Rust is always built as one workspace in one profile, so that every recipe shares one set of artefacts.
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
@@ -15,7 +15,7 @@ devnet *args: tools build
     @exec {{ baton }} devnet {{ args }}
 
 # Every test: Rust, Solidity, end-to-end.
-test: tools test-sol test-unit test-e2e
+test: tools test-tools test-sol test-unit test-e2e
 
 # What must pass before a commit, without the slow scenarios.
 check: tools fmt-check lint test-sol test-unit
@@ -76,7 +76,7 @@ mutate seed="1" minutes="60": tools
     node contracts/test/mutate.mjs {{ seed }} --minutes {{ minutes }}
 
 # Scenarios over real Anvil, Postgres and processes.
-test-e2e: tools build
+test-e2e: tools test-tools build
     scripts/nextest.sh 'package(baton-tests)'
 
 # The deterministic simulation alone, with many seeds.
@@ -129,7 +129,7 @@ docs:
 tools:
     @scripts/tools.sh
 
-# web3.py's own provider suite against a running node, case by case (needs Python 3.11 with venv). Some cases depend on the moment.
+# web3.py's own provider suite against a young chain (below height 12,345, with its whole history), case by case; also a scenario.
 web3py rpc key: test-tools
     tests/clients/web3py.sh {{ rpc }} {{ key }}
 

@@ -6,7 +6,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)/web3py
 export BATON_RPC=$1
 BATON_KEY=$(cat "$2")
-export BATON_KEY PYTHONDONTWRITEBYTECODE=1
+export BATON_KEY PYTHONDONTWRITEBYTECODE=1 NO_PROXY='*' no_proxy='*'
 shift 2
 if [ ! -x "$here/.venv/bin/pytest" ]; then
     echo "error: web3.py is not installed: run 'npx rust-just test-tools'" >&2

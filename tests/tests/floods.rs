@@ -26,7 +26,7 @@ use eyre::{Result, ensure};
 use serde_json::{Value, json};
 use std::{collections::HashMap, future::Future};
 
-/// The pool's limits (`baton_pool::Config::new`): transactions.
+/// The pool's limits (`baton_pool::Limits::default`): transactions.
 const MOST: u64 = 10_000;
 /// Those behind a missing nonce.
 const MOST_QUEUED: u64 = 2_500;

@@ -2,7 +2,12 @@
 //! bounded, a well-behaved client hardly notices, and blocks go on (P11 blocks_do_not_wait, P12 bounded).
 #![allow(clippy::print_stdout, reason = "the figures of a scenario")]
 
-use alloy::{primitives::Address, providers::Provider};
+use alloy::{
+    network::TransactionBuilder,
+    primitives::{Address, B256, Bytes, hex},
+    providers::Provider,
+    rpc::types::TransactionRequest,
+};
 use baton_cli::chain;
 use baton_testkit::{
     World, WorldPlan,
@@ -32,6 +37,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time after which an expensive read is cut off.
 const CUT_OFF: Duration = Duration::from_secs(5);
+/// Logs that one query may return.
+const MOST_LOGS: u16 = 20_000;
 /// What noticing and answering may take on a busy machine.
 const SLACK: Duration = Duration::from_secs(3);
 /// Connections of one attacker.
@@ -43,7 +50,7 @@ const MOST_GROWTH: u64 = 400 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_clients_hurt_neither_others_nor_the_chain() -> Result<()> {
-    let mut world = World::start(WorldPlan { users: 0, metrics: true, ..WorldPlan::default() }).await?;
+    let mut world = World::start(WorldPlan { users: 1, metrics: true, ..WorldPlan::default() }).await?;
     let healthy = Healthy::connect(world.nodes()[0].plan.http()).await?;
     world.wait_height(0, 20, SOON).await?;
     let quiet = healthy.quiet(Duration::from_secs(3)).await?;
@@ -250,6 +257,7 @@ async fn deaf_subscribers(world: &World) -> Result<u64> {
 /// F23: reads that never end by themselves, more at a time than the node runs.
 async fn expensive_reads(world: &World) -> Result<()> {
     let (_, usual, _) = heads_during(world, 0, tokio::time::sleep(Duration::from_secs(3)).map(Ok)).await?;
+    let logs = many_logs(world).await?;
     let target = Address::repeat_byte(0x99);
     let code = |code: &str| json!({ target.to_string(): { "code": code } });
     let at = |code_: &str, tracer: Value| {
@@ -273,6 +281,7 @@ async fn expensive_reads(world: &World) -> Result<()> {
         request("debug_traceCall", at(recursive, json!("prestateTracer"))),
         request("trace_filter", json!([{}])),
         request("eth_getLogs", json!([{ "fromBlock": "0x0", "toBlock": "latest" }])),
+        request("eth_getLogs", json!([{ "blockHash": logs }])),
         request(
             "eth_simulateV1",
             json!([{ "blockStateCalls": vec![json!({ "stateOverrides": code(endless), "calls": [{ "to": target }] }); 256] }]),
@@ -293,6 +302,8 @@ async fn expensive_reads(world: &World) -> Result<()> {
         );
         well_answered(&answer)?;
     }
+    let answer = client.ask(&request("eth_getLogs", json!([{ "fromBlock": "0x0", "toBlock": "latest" }]))).await?;
+    named(&answer.to_string(), &["-32005", &format!("query exceeds max results {MOST_LOGS}")])?;
     // All at once, four of each: they wait for one another, and blocks do not wait for them.
     let flood = async {
         let clients = join_all((0..4).map(|_| Healthy::connect(world.nodes()[0].plan.http()))).await;
@@ -308,6 +319,23 @@ async fn expensive_reads(world: &World) -> Result<()> {
     ensure!(rate >= usual / 2.0, "blocks at {rate:.1} a second beside expensive reads, {usual:.1} usually");
     ensure!(longest <= Duration::from_secs(3), "no block for {longest:?} beside expensive reads");
     Ok(())
+}
+
+/// Two blocks with more logs than one query may return; gives the first.
+async fn many_logs(world: &World) -> Result<B256> {
+    let mut blocks = Vec::new();
+    for _ in 0..2 {
+        // PUSH2 count, JUMPDEST, LOG0 of nothing, one less, JUMPI to the JUMPDEST unless none is left.
+        let count = (MOST_LOGS / 2 + 1).to_be_bytes();
+        let code = [&[0x61][..], &count, &hex!("5b 5f5fa0 60019003 80600357 00")].concat();
+        let create = TransactionRequest::default().with_from(world.users[0].address());
+        let create = create.with_deploy_code(Bytes::from(code));
+        let hash = *world.l2_wallet(0).send_transaction(create).await?.tx_hash();
+        let receipt = chain::wait_receipt(&world.nodes()[0].plan.ws(), hash, SOON).await?;
+        ensure!(receipt.logs().len() > usize::from(MOST_LOGS / 2), "{} logs in a block", receipt.logs().len());
+        blocks.extend(receipt.block_hash);
+    }
+    blocks.first().copied().ok_or_else(|| eyre!("the blocks of the logs have no hashes"))
 }
 
 /// A result, or an error that is not the node's fault.

@@ -24,6 +24,8 @@ pub struct Config {
     pub l1: L1,
     /// JSON-RPC.
     pub rpc: Rpc,
+    /// What the pool may hold.
+    pub pool: baton_pool::Limits,
     /// Network among members.
     pub p2p: P2p,
     /// JSON-RPC base URLs of nodes whose feed a follower takes blocks from, in order of preference.

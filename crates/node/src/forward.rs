@@ -231,6 +231,7 @@ mod tests {
         primitives::{TxKind, U256},
         signers::local::PrivateKeySigner,
     };
+    use baton_pool::Limits;
     use baton_primitives::{IdentityKey, L1Origin, Parameters, Transaction};
 
     #[tokio::test]
@@ -244,7 +245,7 @@ mod tests {
         let chain_id = genesis.parameters.l2_chain_id;
         let engine = baton_engine::Config::new(directory.path().join("state"), genesis);
         let engine = baton_engine::Engine::open(engine).unwrap();
-        let open = || crate::run::open_pool(directory.path(), &engine).unwrap();
+        let open = || crate::run::open_pool(directory.path(), Limits::default(), &engine).unwrap();
         let mut transaction = TxEip1559 {
             chain_id,
             gas_limit: 21_000,

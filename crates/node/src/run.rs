@@ -27,7 +27,7 @@ use baton_bindings::Deployment;
 use baton_consensus::{Domain, Mailbox, Timing};
 use baton_engine::Engine;
 use baton_l1::{Endpoints, EndpointsConfig, Watcher, WatcherHandle};
-use baton_pool::Pool;
+use baton_pool::{Limits, Pool};
 use baton_primitives::Generation;
 use baton_rpc::Server;
 use std::{
@@ -74,7 +74,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), NodeErro
     let following = follow_parameters(endpoints.clone(), deployment.clone(), tasks.stop.clone());
     tasks.spawn("governed parameters", following);
     let engine = open_engine(&config, genesis.clone()).await?;
-    let pool = open_pool(&config.data_dir, &engine)?;
+    let pool = open_pool(&config.data_dir, config.pool.clone(), &engine)?;
     let certificates = Certificates::open(&config.data_dir.join("certificates.redb"))?;
     let batches = Batches::open(&config.data_dir.join("batches.redb"));
     let batches = Arc::new(batches.map_err(|error| NodeError::Batches(error.to_string()))?);
@@ -340,10 +340,11 @@ pub(crate) async fn open_engine(node: &Config, genesis: baton_engine::Genesis) -
     Ok(opened.map_err(|_| NodeError::Ended("opening the state"))??)
 }
 
-pub(crate) fn open_pool(data_dir: &Path, engine: &Engine) -> Result<Pool, NodeError> {
+pub(crate) fn open_pool(data_dir: &Path, limits: Limits, engine: &Engine) -> Result<Pool, NodeError> {
     let parameters = engine.parameters();
     let mut config = baton_pool::Config::new(parameters.l2_chain_id, parameters.l2_gas_limit);
     config.least_fee = u128::from(baton_derive::MIN_BASE_FEE);
     config.journal = Some(data_dir.join("transactions"));
+    config.limits = limits;
     Pool::open(config, FinalState(engine.clone())).map_err(NodeError::Pool)
 }

@@ -77,8 +77,8 @@ fn pool(limit: usize) -> Pool {
 
 fn pool_over(limit: usize, state: Everybody) -> Pool {
     let mut config = Config::new(CHAIN, 60_000_000);
-    config.max_transactions = limit;
-    config.max_bytes = usize::MAX;
+    config.limits.max_transactions = limit;
+    config.limits.max_bytes = usize::MAX;
     Pool::open(config, state).unwrap()
 }
 

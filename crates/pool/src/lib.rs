@@ -20,7 +20,7 @@ mod ports;
 mod transaction;
 mod validate;
 
-pub use config::Config;
+pub use config::{Config, Limits};
 pub use error::Refusal;
 pub use order::Best;
 pub use pool::{Counts, Fate, Pool};

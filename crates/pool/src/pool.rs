@@ -78,7 +78,7 @@ impl Pool {
             Some(path) => Journal::open(path).map(|(journal, content)| (Some(Mutex::new(journal)), content))?,
             None => (None, Content::default()),
         };
-        let fates = Fates::new(config.remembered_fates);
+        let fates = Fates::new(config.limits.remembered_fates);
         let recovery = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("recovery-{i}")).build();
         let shared = Shared {
             config,
@@ -155,7 +155,7 @@ impl Pool {
         validate::payable(&transaction, &account)?;
         let hash = transaction.hash;
         let mut waiting = self.shared.waiting.lock();
-        let became_ready = waiting.insert(&self.shared.config, transaction, &account, local);
+        let became_ready = waiting.insert(&self.shared.config.limits, transaction, &account, local);
         self.changed(waiting);
         for hash in became_ready? {
             // No listener is no error.
@@ -188,8 +188,8 @@ impl Pool {
                 };
                 validate::payable(&transaction, &account)?;
                 let hash = transaction.hash;
-                let mut waiting = self.shared.waiting.lock();
-                became_ready.extend(waiting.insert(&self.shared.config, transaction, &account, is_local(place))?);
+                let (mut waiting, limits) = (self.shared.waiting.lock(), &self.shared.config.limits);
+                became_ready.extend(waiting.insert(limits, transaction, &account, is_local(place))?);
                 Ok(hash)
             }));
         }
@@ -213,11 +213,11 @@ impl Pool {
     /// Refuses what is here already, and anything that does not offer more than the worst ready one of a full pool, replacements and
     /// fillers of gaps included: so a flood costs no recoveries.
     fn glance(&self, hash: &B256, tip: u128) -> Result<(), Refusal> {
-        let (config, waiting) = (&self.shared.config, self.shared.waiting.lock());
+        let (limits, waiting) = (&self.shared.config.limits, self.shared.waiting.lock());
         if waiting.by_hash.contains_key(hash) {
             return Err(Refusal::AlreadyKnown);
         }
-        let is_full = waiting.by_hash.len() >= config.max_transactions || waiting.bytes >= config.max_bytes;
+        let is_full = waiting.by_hash.len() >= limits.max_transactions || waiting.bytes >= limits.max_bytes;
         match waiting.least_ready_tip() {
             Some(least) if is_full && tip <= least => Err(Refusal::Full { least }),
             Some(_) | None => Ok(()),

@@ -30,8 +30,8 @@ pub(crate) type Glance<'a> = &'a (dyn Fn(&B256, u128) -> Result<(), Refusal> + S
 
 /// Decodes EIP-2718 bytes and checks everything that needs no state.
 pub(crate) fn decode(config: &Config, raw: &[u8], glance: Glance<'_>) -> Result<PoolTransaction, Refusal> {
-    if raw.len() > config.max_transaction_bytes {
-        return Err(Refusal::Size { size: raw.len(), limit: config.max_transaction_bytes });
+    if raw.len() > config.limits.max_transaction_bytes {
+        return Err(Refusal::Size { size: raw.len(), limit: config.limits.max_transaction_bytes });
     }
     match raw.first() {
         Some(kind @ (3 | 5..=0x7f)) => return Err(Refusal::Type(*kind)),
@@ -56,8 +56,8 @@ fn check(config: &Config, transaction: Transaction, glance: Glance<'_>) -> Resul
         return Err(Refusal::ChainId { have: chain, want: config.chain_id });
     }
     let size = transaction.encode_2718_len();
-    if size > config.max_transaction_bytes {
-        return Err(Refusal::Size { size, limit: config.max_transaction_bytes });
+    if size > config.limits.max_transaction_bytes {
+        return Err(Refusal::Size { size, limit: config.limits.max_transaction_bytes });
     }
     check_gas(config, &transaction)?;
     let (fee, tip) = (transaction.max_fee_per_gas(), transaction.max_priority_fee_per_gas());

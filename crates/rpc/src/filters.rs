@@ -1,7 +1,10 @@
 //! Installed filters: a place in the chain (or in the stream of pending transactions), never a queue of answers.
 
-use crate::error::{RpcError, code};
-use alloy::{primitives::B256, rpc::types::Filter};
+use crate::{
+    error::{RpcError, code},
+    logs::LogFilter,
+};
+use alloy::primitives::B256;
 use baton_primitives::Height;
 use parking_lot::Mutex;
 use std::{
@@ -25,7 +28,7 @@ pub(crate) enum Watch {
     /// Logs of new blocks.
     Logs {
         /// Which.
-        filter: Box<Filter>,
+        filter: Box<LogFilter>,
         /// The first height not told yet.
         next: Height,
     },

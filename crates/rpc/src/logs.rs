@@ -5,21 +5,61 @@ use crate::{
     context::Context,
     convert,
     error::{RpcError, code},
+    params::without_position,
     ports::{Backend, Receipt},
 };
 use alloy::{
     consensus::TxReceipt,
     eips::{BlockId, BlockNumberOrTag},
+    primitives,
     rpc::types::{Filter, FilterBlockOption, Log},
 };
 use baton_primitives::RecoveredBlock;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IgnoredAny},
+};
+use serde_json::value::RawValue;
 use std::{ops::RangeInclusive, time::Instant};
 
 /// Addresses, or topics in one position, that a filter may name (geth's limit).
 const MAX_ALTERNATIVES: usize = 1_000;
 
+/// A filter as it was asked for.
+///
+/// A log with fewer topics than the filter has positions does not match, even where the positions are null: so geth has it, and
+/// libraries test for it. alloy's filter, which reth asks, forgets nulls at the end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LogFilter {
+    /// Blocks, addresses and topics.
+    pub(crate) wanted: Filter,
+    positions: usize,
+}
+
+impl LogFilter {
+    /// Whether a log has what is asked for; its block is not looked at.
+    pub(crate) fn matches(&self, log: &primitives::Log) -> bool {
+        log.topics().len() >= self.positions && self.wanted.matches(log)
+    }
+}
+
+impl<'de> Deserialize<'de> for LogFilter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Topics {
+            topics: Option<Vec<IgnoredAny>>,
+        }
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        let failed = |error| D::Error::custom(without_position(&error));
+        let wanted = serde_json::from_str(text).map_err(failed)?;
+        let Topics { topics } = serde_json::from_str(text).map_err(failed)?;
+        Ok(Self { wanted, positions: topics.map_or(0, |topics| topics.len()) })
+    }
+}
+
 /// Refuses filters that are too wide to evaluate.
-pub(crate) fn check(filter: &Filter) -> Result<(), RpcError> {
+pub(crate) fn check(filter: &LogFilter) -> Result<(), RpcError> {
+    let filter = &filter.wanted;
     let widest = filter.topics.iter().map(|t| t.len()).chain([filter.address.len()]).max().unwrap_or(0);
     if widest > MAX_ALTERNATIVES {
         return Err(RpcError::limit(format!("exceed max addresses or topics per search position: {MAX_ALTERNATIVES}")));
@@ -62,10 +102,10 @@ pub(crate) fn range<B: Backend>(
 /// If the range, the result or the time exceeds a limit; the text says what to ask instead.
 pub(crate) fn query<B: Backend>(
     context: &Context<B>,
-    filter: &Filter,
+    filter: &LogFilter,
     deadline: Instant,
 ) -> Result<Vec<Log>, RpcError> {
-    let Some(range) = range(context, filter)? else { return Ok(Vec::new()) };
+    let Some(range) = range(context, &filter.wanted)? else { return Ok(Vec::new()) };
     let span = range.end() - range.start() + 1;
     let limit = context.config.max_log_blocks;
     if span > limit {
@@ -79,13 +119,13 @@ pub(crate) fn query<B: Backend>(
 /// Logs of a range whose length is known to be within the limit.
 pub(crate) fn collect<B: Backend>(
     context: &Context<B>,
-    filter: &Filter,
+    filter: &LogFilter,
     range: RangeInclusive<u64>,
     deadline: Instant,
 ) -> Result<Vec<Log>, RpcError> {
     let mut logs = Vec::new();
     let first = *range.start();
-    for height in context.backend.log_heights(filter, range)? {
+    for height in context.backend.log_heights(&filter.wanted, range)? {
         let height = height?;
         if Instant::now() >= deadline {
             let message = format!("query timeout: reached block {height}; retry with the range {first}-{height}");
@@ -105,7 +145,7 @@ pub(crate) fn collect<B: Backend>(
 }
 
 /// Adds the matching logs of one block.
-fn append(logs: &mut Vec<Log>, filter: &Filter, block: &RecoveredBlock, receipts: &[Receipt]) {
+fn append(logs: &mut Vec<Log>, filter: &LogFilter, block: &RecoveredBlock, receipts: &[Receipt]) {
     let mut position = 0;
     for (index, (receipt, transaction)) in receipts.iter().zip(block.transactions()).enumerate() {
         for log in receipt.logs() {

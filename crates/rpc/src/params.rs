@@ -68,7 +68,7 @@ impl<'a> Params<'a> {
 }
 
 /// serde's words without ` at line 1 column 7`, which would point into one parameter.
-fn without_position(error: &serde_json::Error) -> String {
+pub(crate) fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ").map_or(text.clone(), |(head, _)| head.to_owned())
 }

@@ -11,16 +11,13 @@ use crate::{
     error::{RpcError, code},
     hub::Head,
     io::is_stalled,
-    logs,
+    logs::{self, LogFilter},
     params::Params,
     ports::Backend,
     server::{App, Open, Place, origin_allowed},
     unread::{Account, Answer, Share},
 };
-use alloy::{
-    primitives::{B256, U128},
-    rpc::types::Filter,
-};
+use alloy::primitives::{B256, U128};
 use axum::{
     Extension,
     extract::{
@@ -72,7 +69,7 @@ pub(crate) async fn upgrade<B: Backend>(
 /// What a subscription tells.
 enum Topic {
     Heads,
-    Logs(Box<Filter>),
+    Logs(Box<LogFilter>),
     Pending {
         full: bool,
     },
@@ -267,7 +264,7 @@ impl<B: Backend> Session<B> {
         let topic = match kind.as_ref() {
             "newHeads" => Topic::Heads,
             "logs" => {
-                let filter: Box<Filter> = params.optional()?.unwrap_or_default();
+                let filter: Box<LogFilter> = params.optional()?.unwrap_or_default();
                 logs::check(&filter)?;
                 Topic::Logs(filter)
             }

@@ -6,6 +6,7 @@ use baton_node::{
     config::{Admin, Config, Consensus, HISTORY_BLOCKS, L1, Metrics, P2p, Poster, Rpc},
     derive,
 };
+use baton_pool::Limits;
 use baton_primitives::BatchIndex;
 use clap::Args;
 use eyre::Result;
@@ -62,6 +63,7 @@ pub async fn run(verb: &Derive) -> Result<()> {
         history_blocks: Some(HISTORY_BLOCKS),
         l1: L1 { url: verb.l1_url.clone(), beacon_url: verb.l1_beacon_url.clone() },
         rpc: Rpc::default(),
+        pool: Limits::default(),
         p2p: P2p::default(),
         follow: Vec::new(),
         poster: Poster::default(),

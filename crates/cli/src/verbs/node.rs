@@ -1,8 +1,11 @@
 //! `baton node`: a sequencer's node or a follower.
 
+mod pool;
 mod rpc;
+#[cfg(test)]
+mod walk;
 
-use self::rpc::RpcFlags;
+use self::{pool::PoolFlags, rpc::RpcFlags};
 use super::index::until_asked_to_end;
 use baton_node::config::{Admin, Config, Consensus, HISTORY_BLOCKS, L1, Metrics, P2p, Poster, Rpc};
 use clap::Args;
@@ -39,6 +42,8 @@ pub struct NodeFlags {
     rpc_addr: SocketAddr,
     #[command(flatten)]
     rpc: RpcFlags,
+    #[command(flatten)]
+    pool: PoolFlags,
     /// Where to listen for members; they dial the endpoint registered on L1.
     #[arg(long = "p2p.addr", env = "BATON_P2P_ADDR", default_value = "0.0.0.0:9545", value_name = "ADDR")]
     p2p_addr: SocketAddr,
@@ -123,6 +128,7 @@ impl NodeFlags {
             history_blocks: self.history.0,
             l1: L1 { url: self.l1_url.clone(), beacon_url: self.l1_beacon_url.clone() },
             rpc: Rpc { addr: self.rpc_addr, server: self.rpc.config() },
+            pool: self.pool.limits(),
             p2p: P2p { addr: self.p2p_addr },
             follow: self.follow.clone(),
             poster: Poster {

@@ -9,8 +9,8 @@ use alloy::{
     primitives::{Address, B256, Bytes, U256},
 };
 use baton_engine::{
-    BlockFault, BlockRef, Budget, BuildError, Engine, ExecuteError, FinalizeError, InvalidTransaction, NoTransactions,
-    OpenError, genesis_block,
+    BlockFault, BlockRef, Budget, BuildError, Engine, ExecuteError, FinalizeError, GenesisAccount, GenesisError,
+    InvalidTransaction, NoTransactions, OpenError, genesis_block,
 };
 use baton_primitives::{Header, RecoveredBlock, predeploys};
 use std::{sync::Arc, time::Instant};
@@ -31,6 +31,21 @@ fn the_genesis_is_a_pure_function_and_what_a_new_engine_starts_from() {
     assert_eq!(block.header().state_root, root);
     engine.check_state().unwrap();
     assert_ne!(genesis_block(&genesis(5)).unwrap().1, root);
+}
+
+/// So no creation ever finds storage at its address (EIP-7610): whatever writes storage has code or a nonce before.
+#[test]
+fn a_genesis_account_with_storage_has_code_or_a_nonce() {
+    let address = Address::repeat_byte(9);
+    let with = |nonce, code: &'static [u8]| {
+        let mut genesis = genesis(1);
+        let storage = [(U256::from(1), U256::from(2))].into();
+        let account = GenesisAccount { nonce, code: Bytes::from_static(code), storage, ..GenesisAccount::default() };
+        genesis.alloc.insert(address, account);
+        genesis_block(&genesis).map(drop)
+    };
+    assert_eq!(with(0, &[]), Err(GenesisError::StorageOfEmptyAccount(address)));
+    assert_eq!((with(1, &[]), with(0, &[0])), (Ok(()), Ok(())));
 }
 
 #[test]

@@ -217,7 +217,7 @@ fn every_refusal_has_its_name() {
 
 #[test]
 fn a_sender_may_fill_its_slots_and_no_more() {
-    let world = world(|config| config.max_per_sender = 3);
+    let world = world(|config| config.limits.max_per_sender = 3);
     for nonce in [0, 1, 3] {
         world.send(0, transfer(nonce, 1)).unwrap();
     }
@@ -228,7 +228,7 @@ fn a_sender_may_fill_its_slots_and_no_more() {
 
 #[test]
 fn a_full_pool_lets_the_worst_paid_go_for_a_better_one_only() {
-    let world = world(|config| config.max_transactions = 2);
+    let world = world(|config| config.limits.max_transactions = 2);
     let worst = world.send(0, transfer(0, 1)).unwrap();
     world.send(1, transfer(0, 5)).unwrap();
     assert_eq!(world.send(2, transfer(0, 1)), Err(Refusal::Full { least: 1 }));
@@ -241,8 +241,8 @@ fn a_full_pool_lets_the_worst_paid_go_for_a_better_one_only() {
 #[test]
 fn what_waits_behind_a_gap_cannot_keep_out_what_can_be_included() {
     let world = world(|config| {
-        config.max_transactions = 4;
-        config.queued_share = 2.try_into().unwrap();
+        config.limits.max_transactions = 4;
+        config.limits.queued_share = 2.try_into().unwrap();
     });
     // Offers nobody has to keep, as high as one likes.
     world.send(0, transfer(7, 900)).unwrap();
@@ -261,7 +261,7 @@ fn what_waits_behind_a_gap_cannot_keep_out_what_can_be_included() {
 
 #[test]
 fn a_replacement_cannot_grow_beyond_the_bytes_of_the_pool() {
-    let world = world(|config| config.max_bytes = 1_000);
+    let world = world(|config| config.limits.max_bytes = 1_000);
     world.send(0, transfer(0, 1)).unwrap();
     let long = |bytes: usize| TxEip1559 {
         input: vec![0; bytes].into(),
@@ -358,7 +358,7 @@ fn dropped(why: impl Into<String>) -> Option<Fate> {
 
 #[test]
 fn why_a_transaction_left_survives_restarts() {
-    let (mut world, reopen) = journalled(|config| config.max_transactions = 4);
+    let (mut world, reopen) = journalled(|config| config.limits.max_transactions = 4);
     let replaced = world.send(0, transfer(0, 100)).unwrap();
     let better = TxEip1559 { max_fee_per_gas: 1_210, max_priority_fee_per_gas: 110, ..transfer(0, 0) };
     let better = world.send(0, better).unwrap();
@@ -417,7 +417,7 @@ fn what_cannot_wait_again_after_a_restart_is_told_and_what_is_final_is_no_reject
 
 #[test]
 fn a_flood_of_replacements_leaves_as_many_fates_as_are_remembered() {
-    let (world, reopen) = journalled(|config| config.remembered_fates = 20);
+    let (world, reopen) = journalled(|config| config.limits.remembered_fates = 20);
     let mut fee = 1_000_000u128;
     let mut sent = Vec::new();
     for _ in 0..100 {
@@ -441,7 +441,7 @@ proptest! {
     /// After any sequence of admissions and inclusions the totals equal a recount, and the order holds.
     #[test]
     fn totals_equal_a_recount(steps in prop::collection::vec((0..4usize, 0..6u64, 1..40u128, prop::bool::weighted(0.2)), 1..80)) {
-        let world = world(|config| { config.max_transactions = 12; config.max_per_sender = 5; });
+        let world = world(|config| { config.limits.max_transactions = 12; config.limits.max_per_sender = 5; });
         for (signer, nonce, tip, include) in steps {
             if include {
                 let first = world.pool.best(100).next();

@@ -1,7 +1,7 @@
 //! What waits, and what gives way: the rules of the pool, without its lock, its journal and its listeners.
 
 use crate::{
-    Account, Config, PoolTransaction, Refusal,
+    Account, Limits, PoolTransaction, Refusal,
     fates::{self, Fates},
     journal::Record,
     order::Entry,
@@ -79,7 +79,7 @@ impl Waiting {
     /// Puts a validated transaction in; gives the hashes that became ready by it.
     pub(super) fn insert(
         &mut self,
-        config: &Config,
+        limits: &Limits,
         transaction: PoolTransaction,
         account: &Account,
         local: bool,
@@ -96,15 +96,15 @@ impl Waiting {
         let replaced = known.and_then(|sender| sender.entries.get(&nonce)).map(|e| Arc::clone(&e.transaction));
         if let Some(old) = &replaced {
             let enough = |new: u128, old: u128| {
-                new.saturating_mul(100) >= old.saturating_mul(100 + config.replacement_bump) && new > old
+                new.saturating_mul(100) >= old.saturating_mul(100 + limits.replacement_bump) && new > old
             };
             if !enough(transaction.max_fee(), old.max_fee()) || !enough(transaction.max_tip(), old.max_tip()) {
-                return Err(Refusal::Underpriced { bump: config.replacement_bump });
+                return Err(Refusal::Underpriced { bump: limits.replacement_bump });
             }
         } else {
-            self.make_slot(config, &transaction)?;
+            self.make_slot(limits, &transaction)?;
         }
-        self.make_room(config, &transaction, replaced.as_deref(), next)?;
+        self.make_room(limits, &transaction, replaced.as_deref(), next)?;
         if let Some(old) = replaced {
             self.remove(address, nonce);
             self.left(old.hash, format!("replaced by {}", transaction.hash));
@@ -135,19 +135,18 @@ impl Waiting {
     }
 
     /// Checks the limit of the sender's transactions; one that fills a gap takes the place of the furthest.
-    fn make_slot(&mut self, config: &Config, new: &PoolTransaction) -> Result<(), Refusal> {
+    fn make_slot(&mut self, limits: &Limits, new: &PoolTransaction) -> Result<(), Refusal> {
         let Some(sender) = self.senders.get(&new.sender) else { return Ok(()) };
         let count = sender.entries.len();
-        if count < config.max_per_sender {
+        if count < limits.max_per_sender {
             return Ok(());
         }
         match sender.entries.last_key_value() {
-            Some((last, _)) if *last > new.nonce => {
-                let last = *last;
+            Some((&last, _)) if last > new.nonce => {
                 self.evict(new.sender, last);
                 Ok(())
             }
-            _ => Err(Refusal::SenderLimit { count, limit: config.max_per_sender }),
+            _ => Err(Refusal::SenderLimit { count, limit: limits.max_per_sender }),
         }
     }
 
@@ -156,7 +155,7 @@ impl Waiting {
     /// have to pay.
     fn make_room(
         &mut self,
-        config: &Config,
+        limits: &Limits,
         new: &PoolTransaction,
         old: Option<&PoolTransaction>,
         next: u64,
@@ -165,17 +164,16 @@ impl Waiting {
         let ready = self.senders.get(&new.sender).map_or(0, |sender| sender.count_from(next));
         let is_ready = new.nonce <= next.saturating_add(ready as u64);
         if !is_ready {
-            let (limit, most_bytes) = (config.max_queued(), config.max_queued_bytes());
+            let (limit, most_bytes) = (limits.max_queued(), limits.max_queued_bytes());
             while self.by_hash.len() - self.ready + more > limit || self.queued_bytes + bytes > most_bytes {
                 let worst = self.by_worth.first().copied().filter(|worst| !worst.ready && worst.tip < new.max_tip());
                 self.evict_for(new, worst).ok_or(Refusal::QueueFull { limit })?;
             }
         }
-        while self.by_hash.len() + more > config.max_transactions || self.bytes + bytes > config.max_bytes {
+        while self.by_hash.len() + more > limits.max_transactions || self.bytes + bytes > limits.max_bytes {
             let least = self.least_ready_tip().unwrap_or_default();
-            let worst = self.by_worth.first().copied();
-            let worst =
-                worst.filter(|worst| if is_ready { !worst.ready || worst.tip < new.max_tip() } else { !worst.ready });
+            let may_go = |worst: &Worth| !worst.ready || (is_ready && worst.tip < new.max_tip());
+            let worst = self.by_worth.first().copied().filter(may_go);
             self.evict_for(new, worst).ok_or(Refusal::Full { least })?;
         }
         Ok(())
@@ -184,8 +182,7 @@ impl Waiting {
     /// Evicts the last of the sender whose transaction `worst` is; nothing if there is none, or it is the newcomer's own sender.
     fn evict_for(&mut self, new: &PoolTransaction, worst: Option<Worth>) -> Option<()> {
         let sender = self.by_hash.get(&worst?.hash).map(|t| t.sender).filter(|sender| *sender != new.sender)?;
-        let (last, _) = self.senders.get(&sender)?.entries.last_key_value()?;
-        let last = *last;
+        let last = *self.senders.get(&sender)?.entries.last_key_value()?.0;
         self.evict(sender, last);
         Some(())
     }

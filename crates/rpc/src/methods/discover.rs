@@ -141,7 +141,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     (
         "Filter",
-        r##"{"type":"object","description":"fromBlock, toBlock or blockHash; address; topics","examples":[{}]}"##,
+        r##"{"type":"object","description":"fromBlock, toBlock or blockHash; address; topics (a log with fewer of them than positions are given does not match)","examples":[{}]}"##,
     ),
     (
         "SubscriptionKind",

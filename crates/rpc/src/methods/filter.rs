@@ -7,12 +7,12 @@ use crate::{
     envelope::{Json, json},
     error::{RpcError, code},
     filters::Watch,
-    logs,
+    logs::{self, LogFilter},
     ports::Backend,
 };
 use alloy::{
     primitives::{B256, U128},
-    rpc::types::{Filter, FilterBlockOption},
+    rpc::types::FilterBlockOption,
 };
 use baton_primitives::Height;
 use std::{sync::Arc, time::Instant};
@@ -20,14 +20,14 @@ use tokio::sync::broadcast::{Receiver, error::TryRecvError};
 
 pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
     table.add("eth_getLogs(filter: Filter) -> Log[]", |c, p| {
-        let filter: Filter = p.required()?;
+        let filter: LogFilter = p.required()?;
         logs::check(&filter)?;
         Reply::read(c, move |c, deadline| logs::query(c, &filter, deadline))
     });
     table.add("eth_newFilter(filter: Filter) -> Quantity", |c, p| {
-        let filter: Box<Filter> = p.required()?;
+        let filter: Box<LogFilter> = p.required()?;
         logs::check(&filter)?;
-        if matches!(filter.block_option, FilterBlockOption::AtBlockHash(_)) {
+        if matches!(filter.wanted.block_option, FilterBlockOption::AtBlockHash(_)) {
             return Err(RpcError::params("a filter cannot watch one block hash: use eth_getLogs"));
         }
         let next = c.backend.heads().latest.next();
@@ -79,8 +79,8 @@ fn changes<B: Backend>(context: &Context<B>, watch: &mut Watch, deadline: Instan
         Watch::Logs { filter, next } => {
             let last = last(*next);
             // The filter's own range narrows what is new.
-            let from = filter.get_from_block().unwrap_or(0).max(next.get());
-            let to = filter.get_to_block().unwrap_or(u64::MAX).min(last.get());
+            let from = filter.wanted.get_from_block().unwrap_or(0).max(next.get());
+            let to = filter.wanted.get_to_block().unwrap_or(u64::MAX).min(last.get());
             let found = if from <= to { logs::collect(context, filter, from..=to, deadline)? } else { Vec::new() };
             *next = (*next).max(last.next());
             json(&found)

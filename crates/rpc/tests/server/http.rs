@@ -227,6 +227,41 @@ async fn logs_are_found_by_address_topic_and_range_and_by_filters() {
     assert_eq!(world.error("eth_getFilterChanges", json!([filter])).await, (-32000, "filter not found".into()));
 }
 
+/// As geth has it: the chain's log has one topic.
+#[tokio::test]
+async fn a_filter_with_more_positions_than_a_log_has_topics_does_not_match_it() {
+    let world = World::new().await;
+    let signature = B256::repeat_byte(9);
+    let other = B256::repeat_byte(1);
+    let cases = [
+        (json!(null), 1),
+        (json!([]), 1),
+        (json!([null]), 1),
+        (json!([[]]), 1),
+        (json!([signature]), 1),
+        (json!([[other, signature]]), 1),
+        (json!([other]), 0),
+        (json!([signature, null]), 0),
+        (json!([[signature], []]), 0),
+        (json!([null, null]), 0),
+        (json!([null, null, null, null]), 0),
+    ];
+    let count = |logs: Value| logs.as_array().unwrap().len();
+    for (nonce, (topics, found)) in (0u64..).zip(cases) {
+        let filter = json!({ "fromBlock": "0x0", "topics": topics });
+        let id = world.result("eth_newFilter", json!([filter])).await;
+        world.chain.submit_transfer(nonce).await;
+        let block = world.chain.seal().block;
+        let here = json!({ "blockHash": block.hash(), "topics": topics });
+        assert_eq!(count(world.result("eth_getLogs", json!([here])).await), found, "{topics}");
+        assert_eq!(count(world.result("eth_getFilterChanges", json!([id])).await), found, "{topics}");
+        let all = usize::try_from(nonce + 1).unwrap() * found;
+        assert_eq!(count(world.result("eth_getFilterLogs", json!([id])).await), all, "{topics}");
+    }
+    let long = json!({ "topics": [null, null, null, null, null] });
+    assert_eq!(world.error("eth_getLogs", json!([long])).await.0, -32602);
+}
+
 #[tokio::test]
 async fn fee_history_has_one_entry_more_than_blocks() {
     let world = World::new().await;

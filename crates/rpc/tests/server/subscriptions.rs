@@ -88,6 +88,23 @@ async fn alloy_subscribes_to_heads_logs_and_pending_transactions() {
 }
 
 #[tokio::test]
+async fn a_subscription_with_more_positions_than_a_log_has_topics_does_not_hear_of_it() {
+    let world = World::new().await;
+    let mut socket = connect(&world).await;
+    let signature = B256::repeat_byte(9);
+    let mut id = Value::Null;
+    for topics in [json!([signature, null]), json!([null, null]), json!([signature])] {
+        let answer = ask(&mut socket, call(1, "eth_subscribe", json!(["logs", { "topics": topics }]))).await;
+        id = answer["result"].clone();
+    }
+    world.chain.submit_transfer(0).await;
+    world.chain.seal();
+    assert_eq!(next(&mut socket).await["params"]["subscription"], id);
+    // Nothing else was told before this answer.
+    assert_eq!(ask(&mut socket, call(2, "eth_blockNumber", json!([]))).await["result"], "0x1");
+}
+
+#[tokio::test]
 async fn a_subscription_ends_when_asked() {
     let world = World::new().await;
     let mut socket = connect(&world).await;
