@@ -101,7 +101,7 @@ struct State {
 #[derive(Debug)]
 enum Done {
     Encoded { core_hash: B256, encoding: Result<Encoding, EncodingError> },
-    Checked { from: IdentityKey, request: Request, encoding: Result<Encoding, EncodingError> },
+    Checked { from: IdentityKey, request: Box<Request>, encoding: Result<Encoding, EncodingError> },
     Sent { core_hash: B256, sent: Sent },
 }
 
@@ -335,7 +335,7 @@ impl<C: Chain, S: Settlement, N: Network, L: Ledger> Poster<C, S, N, L> {
                 Some(inputs) => blocking(move || attest::check(data, openings, &inputs, l2_chain_id)).await,
                 None => Err(EncodingError::Unavailable),
             };
-            let _ = worker.send(Done::Checked { from, request, encoding }).await;
+            let _ = worker.send(Done::Checked { from, request: Box::new(request), encoding }).await;
         });
     }
 

@@ -206,7 +206,7 @@ mod tests {
                 assert_eq!(refused.offence, newcomer);
                 newcomer
             }
-            filed => panic!("{filed:?}"),
+            filed @ (Filed::Again | Filed::Waits) => panic!("{filed:?}"),
         };
         assert!(docket.len() == MOST && !docket.open.contains_key(&lost));
         lost

@@ -179,7 +179,8 @@ fn the_shared_vectors_hold() {
             )
         })
         .collect();
-    let runs: [(Shares, u128, &[u128], u64, Vec<Earner>); 6] = [
+    type Run<'a> = (Shares, u128, &'a [u128], u64, Vec<Earner>);
+    let runs: [Run<'_>; 6] = [
         (
             Shares { treasury_bps: 0, producers_bps: 4_000 },
             10u128.pow(18),
