@@ -19,6 +19,7 @@ use baton_cli::{
 use baton_indexer::{Config, verify::verify};
 use baton_testkit::{World, world::LATER};
 use eyre::{Result, ensure, eyre};
+use sqlx::{Connection as _, PgConnection};
 use std::time::Duration;
 
 /// Sends one wei from `from` to a fixed account and waits until it is final.
@@ -141,16 +142,29 @@ pub async fn index_equals(world: &World, height: u64) -> Result<()> {
     let head = world.l1().get_block_number().await?;
     world
         .until_l1("the index has caught up", LATER, || async {
-            // While a cursor is on a dropped L1 block there is nothing to compare with.
-            let before = world.l1().get_block_number().await?;
-            let Ok(report) = verify(&config).await else { return Ok(None) };
-            // While Anvil mines, it answers a call at its newest block with the state of the one that it mines.
-            if world.l1().get_block_number().await? != before {
-                return Ok(None);
-            }
-            ensure!(report.differences.is_empty(), "P10: {:?}", report.differences);
-            let reached = report.l2_cursor >= Some(height) && report.l1_cursor >= Some(head);
-            Ok(reached.then_some(()))
+            // While the database is being made there is nothing to ask.
+            let Ok(mut connection) = PgConnection::connect(&config.database_url).await else { return Ok(None) };
+            let reached: Option<bool> = sqlx::query_scalar(
+                "SELECT bool_and(number >= CASE chain WHEN 'l1' THEN $1 ELSE $2 END) FROM chain.cursors HAVING count(*) = 2",
+            )
+            .bind(i64::try_from(head)?)
+            .bind(i64::try_from(height)?)
+            .fetch_optional(&mut connection)
+            .await
+            .unwrap_or_default();
+            Ok(reached.unwrap_or_default().then_some(()))
         })
-        .await
+        .await?;
+    // While Anvil mines, it answers a call at its newest block with the state of the one that it mines: L1 stands still.
+    world.set_l1_block_time(0).await?;
+    let report = world
+        .until_l1("the comparison", LATER, || async {
+            // While a cursor is on a dropped L1 block there is nothing to compare with.
+            Ok(verify(&config).await.ok())
+        })
+        .await?;
+    world.set_l1_block_time(1).await?;
+    ensure!(report.differences.is_empty(), "P10: {:?}", report.differences);
+    ensure!(report.l2_cursor >= Some(height) && report.l1_cursor >= Some(head), "the index went back: {report:?}");
+    Ok(())
 }

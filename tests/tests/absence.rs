@@ -82,6 +82,9 @@ async fn a_member_that_is_away_is_jailed_and_comes_back_under_changed_parameters
     world
         .until_l1("it is back", LATER, || async { Ok((pool.entry(away).call().await?.status == ACTIVE).then_some(())) })
         .await?;
+    let logs = (0..3).map(|node| std::fs::read_to_string(world.nodes()[node].plan.log()));
+    let logs = logs.collect::<Result<String, _>>()?;
+    ensure!(logs.contains("Slasher_NotAbsent"), "nobody heard from L1 that it is punished already");
     let log = std::fs::read_to_string(world.nodes()[3].plan.log())?;
     ensure!(log.contains("governance changed a parameter"), "the operator is not told");
 

@@ -170,4 +170,9 @@ impl Error {
     pub fn revert_data(&self) -> Option<&Bytes> {
         if let Self::Rpc { data, .. } = self { data.as_ref() } else { None }
     }
+
+    /// In words: the contracts' named error with its figures where a call reverted with one, else the whole error.
+    pub fn reason(&self) -> String {
+        self.revert_data().and_then(|data| baton_bindings::decode_revert(data)).unwrap_or_else(|| self.to_string())
+    }
 }

@@ -282,13 +282,13 @@ impl L1Ledger for Account {
 
     async fn view(&self, to: Address, input: Bytes) -> Result<Bytes, String> {
         let request = TransactionRequest::default().to(to).input(input.into());
-        self.endpoints.call("eth_call", (request, BlockId::latest())).await.map_err(reason)
+        self.endpoints.call("eth_call", (request, BlockId::latest())).await.map_err(|error| error.reason())
     }
 
     async fn would_succeed(&self, to: Address, input: Bytes) -> Result<(), String> {
         let request = TransactionRequest::default().from(self.account()).to(to).input(input.into());
         let answer: Result<Bytes, _> = self.endpoints.call("eth_call", (request, BlockId::pending())).await;
-        answer.map(drop).map_err(reason)
+        answer.map(drop).map_err(|error| error.reason())
     }
 
     async fn header(&self, number: u64) -> Result<Bytes, String> {
@@ -296,12 +296,8 @@ impl L1Ledger for Account {
             .endpoints
             .call("eth_getBlockByNumber", (alloy::eips::BlockNumberOrTag::Number(number), false))
             .await
-            .map_err(reason)?;
+            .map_err(|error| error.reason())?;
         let block = block.ok_or_else(|| format!("L1 has no block {number}"))?;
         Ok(alloy::rlp::encode(&block.header.inner).into())
     }
-}
-
-fn reason(error: baton_l1::Error) -> String {
-    error.to_string()
 }

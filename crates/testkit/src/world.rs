@@ -354,6 +354,14 @@ impl World {
         Ok(self.l1().anvil_reorg(ReorgOptions { depth, tx_block_pairs: Vec::new() }).await?)
     }
 
+    /// L1 makes a block every so many seconds from now on, or none at all with 0.
+    ///
+    /// # Errors
+    /// If Anvil refuses.
+    pub async fn set_l1_block_time(&self, seconds: u64) -> Result<()> {
+        Ok(self.l1().anvil_set_interval_mining(seconds).await?)
+    }
+
     /// Runs a verb of the `baton` binary to its end.
     ///
     /// # Errors

@@ -414,7 +414,5 @@ fn refused(error: Error) -> Result<Spent, Error> {
 }
 
 fn revert(error: &Error) -> Revert {
-    let data = error.revert_data().cloned();
-    let named = data.as_ref().and_then(|d| baton_bindings::decode_revert(d));
-    Revert { reason: named.unwrap_or_else(|| error.to_string()), data }
+    Revert { reason: error.reason(), data: error.revert_data().cloned() }
 }

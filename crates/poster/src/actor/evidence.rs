@@ -46,7 +46,9 @@ impl<C: Chain, S: Settlement, N: Network, L: Ledger> Poster<C, S, N, L> {
             metrics::counter!("baton_poster_contradictions_total").increment(1);
             let (sequencer, epoch) = (report.offence.sequencer, report.offence.epoch);
             tracing::error!(%signer, %sequencer, %epoch, %index, "a member signed two cores of one batch");
-            self.unreported.push_back(report);
+            if self.unreported.iter().all(|waiting| waiting.offence != report.offence) {
+                self.unreported.push_back(report);
+            }
         }
     }
 
