@@ -19,6 +19,7 @@ use crate::{
     standing::{self, Standing},
     status::{self, StatusSender},
     storage::{self, Env, Names},
+    votelog::Logged,
     types::{Marshal, PublicKey, Variant},
 };
 use alloy::primitives::B256;
@@ -209,6 +210,7 @@ where
     let epochs = Epochs::new(
         Parts {
             context: context.child("epochs"),
+            journals: Logged::new(context.child("journals")),
             shared,
             sets,
             schemes,

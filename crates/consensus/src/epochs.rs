@@ -19,6 +19,7 @@ use crate::{
     standing::{self, Answered, Clearance, Question},
     status::{self, Role},
     storage::{self, Env},
+    votelog::Logged,
     types::{PublicKey, Scheme},
 };
 use alloy::primitives::B256;
@@ -53,8 +54,10 @@ pub(crate) struct Muxes<S: Sender<PublicKey = PublicKey>> {
 }
 
 /// What the epochs need.
-pub(crate) struct Parts<E, C, T, S: Sender<PublicKey = PublicKey>, M, B> {
+pub(crate) struct Parts<E: Env, C, T, S: Sender<PublicKey = PublicKey>, M, B> {
     pub(crate) context: E,
+    /// The vote journals.
+    pub(crate) journals: Logged<E>,
     pub(crate) shared: Shared<C, B>,
     pub(crate) sets: Arc<T>,
     pub(crate) schemes: Schemes,
@@ -88,7 +91,7 @@ struct Running {
 /// What ends the epochs without an error.
 pub(crate) struct Drained(pub(crate) Option<oneshot::Sender<()>>);
 
-pub(crate) struct Epochs<E, C, T, S: Sender<PublicKey = PublicKey>, M, B> {
+pub(crate) struct Epochs<E: Env, C, T, S: Sender<PublicKey = PublicKey>, M, B> {
     parts: Parts<E, C, T, S, M, B>,
     drain: tokio::sync::watch::Sender<bool>,
     clearance: Option<Clearance>,
@@ -244,7 +247,7 @@ where
         let parts = &self.parts;
         let mut journal = None;
         for epoch in [Some(ready.epoch), ready.epoch.previous()].into_iter().flatten() {
-            let newest = storage::newest_vote(&parts.context, &parts.shared.names, epoch, &parts.shared.cache).await?;
+            let newest = storage::newest_vote(&parts.journals, &parts.shared.names, epoch, &parts.shared.cache).await?;
             journal = journal.max(newest.map(|view| (epoch, view)));
         }
         if journal.is_none() && parts.shared.status.borrow().last_final.0 == Height::ZERO {
@@ -272,7 +275,7 @@ where
         let parts = &self.parts;
         let witnessed = self.clearance.is_some_and(|c| c.witnesses(epoch));
         parts.shared.standing.enter(epoch, witnessed);
-        let context = parts.context.child("engine").with_attribute("epoch", epoch);
+        let context = parts.journals.on(parts.context.child("engine").with_attribute("epoch", epoch));
         let votes = role == Role::Signer;
         let engine = engine::start(context, &parts.shared, epoch, genesis, &members, (scheme, votes), channels);
         running.engine = Some(engine);
@@ -306,7 +309,7 @@ where
         boundary.ack.acknowledge();
         self.parts.schemes.retire(epoch);
         if let Some(gone) = boundary.epoch.previous() {
-            storage::forget(&self.parts.context, &self.parts.shared.names, gone).await;
+            storage::forget(&self.parts.journals, &self.parts.shared.names, gone).await;
         }
         Ok(next)
     }

@@ -46,6 +46,7 @@ mod storage;
 #[cfg(test)]
 mod testing;
 mod types;
+mod votelog;
 
 pub use actor::Actor;
 pub use certificate::{CertificateVerifier, Finality};

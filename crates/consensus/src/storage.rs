@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! <generation>-marshal-*          final blocks and certificates by height; the cursor of what the chain took over
-//! <generation>-votes-<epoch>      the vote journal: synced before a vote leaves
-//! <generation>-silent-<epoch>     the same of an epoch in which this key did not vote: never a proof of standing
+//! <generation>-votelog-<epoch>    the vote journal, in one file (see [`crate::votelog`]): synced before a vote leaves
+//! <generation>-silentlog-<epoch>  the same of an epoch in which this key did not vote: never a proof of standing
 //! ```
 
 use crate::{
@@ -61,12 +61,12 @@ impl Names {
 
     /// The vote journal of an epoch.
     pub(crate) fn votes(&self, epoch: Epoch) -> String {
-        format!("{}{}-votes-{epoch}", self.owner, self.generation)
+        format!("{}{}-votelog-{epoch}", self.owner, self.generation)
     }
 
     /// The engine's journal of an epoch in which this key does not vote.
     pub(crate) fn silent(&self, epoch: Epoch) -> String {
-        format!("{}{}-silent-{epoch}", self.owner, self.generation)
+        format!("{}{}-silentlog-{epoch}", self.owner, self.generation)
     }
 }
 
