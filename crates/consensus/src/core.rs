@@ -19,8 +19,8 @@ use crate::{
     standing::{self, Standing},
     status::{self, StatusSender},
     storage::{self, Env, Names},
-    votelog::Logged,
     types::{Marshal, PublicKey, Variant},
+    votelog::Logged,
 };
 use alloy::primitives::B256;
 use baton_primitives::{Epoch, FinalBlock, Height};

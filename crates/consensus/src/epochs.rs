@@ -19,8 +19,8 @@ use crate::{
     standing::{self, Answered, Clearance, Question},
     status::{self, Role},
     storage::{self, Env},
-    votelog::Logged,
     types::{PublicKey, Scheme},
+    votelog::Logged,
 };
 use alloy::primitives::B256;
 use baton_primitives::{Epoch, Height, Snapshot};

@@ -73,7 +73,9 @@ impl<E: Storage> Log<E> {
     /// If the storage fails, or lost something that was synced.
     pub(super) async fn open(storage: E, partition: &str) -> Result<Self, Error> {
         let mut generations = match storage.scan(partition).await {
-            Ok(names) => names.into_iter().map(|name| generation_of(partition, &name)).collect::<Result<Vec<_>, _>>()?,
+            Ok(names) => {
+                names.into_iter().map(|name| generation_of(partition, &name)).collect::<Result<Vec<_>, _>>()?
+            }
             Err(Error::PartitionMissing(_)) => Vec::new(),
             Err(error) => return Err(error),
         };
@@ -84,8 +86,7 @@ impl<E: Storage> Log<E> {
             let (blob, length) = storage.open(partition, &generation.to_be_bytes()).await?;
             let length = usize::try_from(length).map_err(|_| Error::OffsetOverflow)?;
             let bytes = blob.read_at(0, length, ReadOptions::DONT_CACHE).await?.coalesce();
-            let replayed =
-                frame::replay(bytes.as_ref()).map_err(|reason| corrupt(partition, generation, reason))?;
+            let replayed = frame::replay(bytes.as_ref()).map_err(|reason| corrupt(partition, generation, reason))?;
             if replayed.frames > 0 || generation == generations.first().copied().unwrap_or_default() {
                 chosen = Some((generation, blob, length, replayed));
                 break;
@@ -217,10 +218,8 @@ impl<E: Storage> Log<E> {
         let (blob, _) = self.storage.open(&self.partition, &generation.to_be_bytes()).await?;
         blob.write_at(0, frame, WriteOptions::SYNC).await?;
         let compact_at = COMPACT.max(4 * length);
-        let former = std::mem::replace(
-            file,
-            File { blob, generation, end: length, frames: 1, compact_at, broken: false },
-        );
+        let former =
+            std::mem::replace(file, File { blob, generation, end: length, frames: 1, compact_at, broken: false });
         self.sections.lock().settle(made);
         let name = former.generation.to_be_bytes();
         drop(former);
@@ -241,7 +240,11 @@ pub(crate) struct Section<E: Storage> {
 
 impl<E: Storage> Section<E> {
     /// Changes the section and notes it, in one step for whoever syncs.
-    fn change<T>(&self, change: impl FnOnce(&mut Content) -> Option<T>, record: impl FnOnce(&mut Sections, &[u8])) -> Result<T, Error> {
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Content) -> Option<T>,
+        record: impl FnOnce(&mut Sections, &[u8]),
+    ) -> Result<T, Error> {
         let mut sections = self.log.sections.lock();
         let mut cell = self.cell.lock();
         let done = change(&mut cell.content).ok_or(Error::OffsetOverflow)?;
@@ -279,12 +282,7 @@ impl<E: Storage> Blob for Section<E> {
         self.read_at_buf(offset, len, IoBufMut::with_capacity(len), options).await
     }
 
-    async fn write_at(
-        &self,
-        offset: u64,
-        bufs: impl Into<IoBufs> + Send,
-        options: WriteOptions,
-    ) -> Result<(), Error> {
+    async fn write_at(&self, offset: u64, bufs: impl Into<IoBufs> + Send, options: WriteOptions) -> Result<(), Error> {
         let bytes = bufs.into().coalesce();
         let bytes = bytes.as_ref();
         self.change(

@@ -21,7 +21,8 @@ async fn write(section: &Section<deterministic::Context>, offset: u64, bytes: &[
 
 async fn read(log: &Arc<TestLog>, name: &[u8]) -> Vec<u8> {
     let (section, length, _) = log.section(name, VERSIONS).await.unwrap();
-    let bytes = section.read_at(0, length as usize, ReadOptions::default()).await.unwrap();
+    let length = usize::try_from(length).unwrap();
+    let bytes = section.read_at(0, length, ReadOptions::default()).await.unwrap();
     bytes.coalesce().as_ref().to_vec()
 }
 
