@@ -36,7 +36,7 @@ lint:
 
 # Build the binary and every test.
 build:
-    cargo build --workspace --all-targets
+    cargo build --workspace --lib --bins --tests
 
 # Tests beside the code and the deterministic simulation.
 test-unit: tools build

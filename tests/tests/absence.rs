@@ -10,7 +10,7 @@ use baton_bindings::{
 use baton_cli::anvil;
 use baton_testkit::{
     World, WorldPlan, promises,
-    world::{LATER, SOON, fast_parameters},
+    world::{LATER, SOON, short_epochs},
 };
 use baton_tests::{index_equals, start_indexer};
 use eyre::{ContextCompat as _, Result, ensure};
@@ -24,7 +24,7 @@ const EPOCHS: Duration = Duration::from_secs(240);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_is_away_is_jailed_and_comes_back_under_changed_parameters() -> Result<()> {
-    let parameters = ChainParameters { jail_time: 20, ..fast_parameters() };
+    let parameters = ChainParameters { jail_time: 20, ..short_epochs() };
     let mut world = World::start(WorldPlan { database: true, parameters, ..WorldPlan::default() }).await?;
     let mut indexer = start_indexer(&world)?;
     let addresses = world.cluster.deployment.addresses;

@@ -8,7 +8,7 @@ use baton_poster::{Attestation, accuse_batches};
 use baton_primitives::{Core, Epoch, Generation, Snapshot, View, batch_message, bls, consensus_namespace};
 use baton_testkit::{
     World, WorldPlan, promises,
-    world::{LATER, SOON},
+    world::{LATER, SOON, short_epochs},
 };
 use baton_tests::{index_equals, start_indexer};
 use eyre::{ContextCompat as _, Result, ensure};
@@ -44,9 +44,9 @@ fn attest(world: &World, key: &bls::SecretKey, core: Core) -> Attestation {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_signs_a_contradiction_is_slashed_and_jailed_and_blocks_go_on() -> Result<()> {
-    let mut world = World::start(WorldPlan { database: true, ..WorldPlan::default() }).await?;
+    let mut world = World::start(WorldPlan { database: true, parameters: short_epochs(), ..WorldPlan::default() }).await?;
     let mut indexer = start_indexer(&world)?;
-    let addresses = world.cluster.deployment.addresses;
+    let (addresses, parameters) = (world.cluster.deployment.addresses, short_epochs());
     let (l1, offender) = (world.l1().clone(), world.cluster.sequencers[3]);
     let pool = SequencerPool::new(addresses.pool, &l1);
     let staking = Staking::new(addresses.staking, &l1);
@@ -89,12 +89,6 @@ async fn a_member_that_signs_a_contradiction_is_slashed_and_jailed_and_blocks_go
             Ok(slasher.isPunished(offender.get(), 0).call().await?.then_some(()))
         })
         .await?;
-    // The stake may have paid for the second one already: what the first one cost is in its event.
-    let punished = slasher.Offended_filter().from_block(0).query().await?;
-    let (first, _) = punished.iter().find(|(event, _)| event.epoch == 0).wrap_err("no event of the votes")?;
-    let penalty = world.cluster.deployment.parameters.first_bps;
-    let cost = (before * u128::from(penalty)).div_ceil(10_000);
-    ensure!(first.slashed == cost, "of {before} the votes cost {}", first.slashed);
     ensure!(pool.active().call().await?.iter().all(|id| *id != offender.get()), "the offender is still active");
     let token = baton_bindings::contracts::BatonToken::new(addresses.token, &l1);
     ensure!(token.balanceOf(reporter).call().await? > U256::ZERO, "the reporter has no bounty");
@@ -106,8 +100,18 @@ async fn a_member_that_signs_a_contradiction_is_slashed_and_jailed_and_blocks_go
             Ok(slasher.isPunished(offender.get(), 1).call().await?.then_some(()))
         })
         .await?;
-    let after = staking.sequencer(offender.get()).call().await?.stake;
-    ensure!(after + cost < before, "the second offence costs nothing");
+    // Each costs its part of what the one before it has left; which is the first on L1 is chance.
+    let mut punished = slasher.Offended_filter().from_block(0).query().await?;
+    punished.sort_by_key(|(_, log)| (log.block_number, log.log_index));
+    ensure!(punished.len() == 2, "punished {} times", punished.len());
+    let mut stake = before;
+    for (event, _) in &punished {
+        let bps = if event.repeated { parameters.repeated_bps } else { parameters.first_bps };
+        let cost = (stake * u128::from(bps)).div_ceil(10_000);
+        ensure!(event.slashed == cost, "of {stake} the offence in epoch {} cost {}", event.epoch, event.slashed);
+        stake -= cost;
+    }
+    ensure!(staking.sequencer(offender.get()).call().await?.stake == stake, "the stake is not what is left");
     world.until_l1("the docket is empty", SOON, || async { Ok((!later.exists()).then_some(())) }).await?;
 
     // Two epochs later the set is one of three, and blocks go on.
@@ -121,7 +125,8 @@ async fn a_member_that_signs_a_contradiction_is_slashed_and_jailed_and_blocks_go
     )
     .fetch_one(&index)
     .await?;
-    ensure!(slashed == cost.to_string(), "the index says {slashed}");
+    let votes = punished.iter().find(|(event, _)| event.epoch == 0).wrap_err("no event of the votes")?;
+    ensure!(slashed == votes.0.slashed.to_string(), "the index says {slashed}");
     // After its jail term the node proves its readiness by itself, and is in again.
     ensure!(["jailed", "active"].contains(&status.as_str()), "the index says {status}");
     index.close().await;

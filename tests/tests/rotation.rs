@@ -5,7 +5,7 @@ use baton_bindings::contracts::{BatonToken, SequencerPool, Staking};
 use baton_cli::{anvil, chain, devnet::nodes::Node};
 use baton_testkit::{
     World, WorldPlan, promises,
-    world::{LATER, SOON, json},
+    world::{LATER, SOON, json, short_epochs},
 };
 use baton_tests::views;
 use eyre::{Result, ensure, eyre};
@@ -16,7 +16,8 @@ const NEWCOMER: u32 = 9;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn leaders_follow_the_schedule_and_the_set_changes_at_epochs() -> Result<()> {
-    let world = World::start(WorldPlan { users: 1, ..WorldPlan::default() }).await?;
+    let plan = WorldPlan { users: 1, parameters: short_epochs(), ..WorldPlan::default() };
+    let world = World::start(plan).await?;
     let epoch_blocks = world.cluster.deployment.parameters.epoch_blocks;
     let term_views = world.cluster.deployment.parameters.term_views;
 

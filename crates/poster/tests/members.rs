@@ -584,6 +584,9 @@ async fn who_asks_without_its_own_signature_gets_none() {
     let mut town = Town::new();
     town.start(asked);
     town.chain.grow(10);
+    // What is asked before a node knows L1 is asked again by peers, here it would be lost.
+    let handle = town.links.handles.lock().get(&snapshot().members[asked].identity).cloned().unwrap();
+    handle.status().wait_for(|status| status.newest >= request.core.index).await.unwrap();
     let answers = |_: &IdentityKey, to: &Recipients, message: &Message| match message {
         Message::Signature(signature) => Some((to.clone(), *signature)),
         Message::Request(_) | Message::Statement(_) => None,

@@ -55,6 +55,11 @@ pub fn fast_parameters() -> ChainParameters {
     }
 }
 
+/// [`fast_parameters`] with epochs of half as many blocks and as many terms: for stories of several epochs, or of an unbonding time.
+pub fn short_epochs() -> ChainParameters {
+    ChainParameters { epoch_blocks: 100, term_views: 10, unbonding: 80, certificate_life: 60, ..fast_parameters() }
+}
+
 /// What a test needs.
 #[derive(Clone, Debug)]
 pub struct WorldPlan {

@@ -82,7 +82,6 @@ impl<E: Env> Storage for Logged<E> {
             }
             return self.runtime.remove(partition, None).await;
         };
-        self.runtime.scan(partition).await?;
         self.log(partition).await?.remove(name)
     }
 

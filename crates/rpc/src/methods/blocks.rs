@@ -7,7 +7,7 @@ use crate::{
     envelope::json,
     error::RpcError,
     params::{At, Number, Params},
-    ports::{Backend, ReadError, Receipts},
+    ports::{Backend, ReadError, Receipts, Waiting},
 };
 use alloy::{
     eips::BlockId,
@@ -17,6 +17,16 @@ use baton_primitives::{Height, RecoveredBlock};
 use op_alloy_rpc_types::{OpTransactionReceipt, Transaction as RpcTransaction};
 use serde::Deserialize;
 use std::sync::Arc;
+
+/// Where a transaction is.
+pub(crate) enum Place {
+    /// In the final block of this height, at this index.
+    Final(Height, usize),
+    /// In the pool.
+    Waiting(Waiting),
+    /// In neither.
+    Nowhere,
+}
 
 pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
     table.add("eth_getBlockByHash(blockHash: Hash, fullTransactions?: Boolean) -> BlockBody|null", |c, p| {
@@ -125,14 +135,29 @@ impl<B: Backend> Context<B> {
         Ok(self.backend.executed(height)?.map(|executed| (executed.block, executed.receipts)))
     }
 
+    /// Looks for a transaction.
+    pub(crate) fn place(&self, hash: B256) -> Result<Place, ReadError> {
+        let in_block = || Ok(self.backend.locate(hash)?.map(|(height, index)| Place::Final(height, index)));
+        if let Some(place) = in_block()? {
+            return Ok(place);
+        }
+        match self.backend.waiting(hash) {
+            Some(waiting) => Ok(Place::Waiting(waiting)),
+            // It leaves the pool after its block is final: it may have done so since the first look.
+            None => Ok(in_block()?.unwrap_or(Place::Nowhere)),
+        }
+    }
+
     /// A transaction, final or waiting.
     pub(crate) fn transaction(&self, hash: B256) -> Result<Option<RpcTransaction>, RpcError> {
-        if let Some((height, index)) = self.backend.locate(hash)?
-            && let Some((block, receipts)) = self.executed_at(height)?
-        {
-            return Ok(convert::transaction(&block, index, receipts.get(index)));
-        }
-        Ok(self.backend.waiting(hash).map(|w| convert::waiting(w.transaction, w.sender)))
+        Ok(match self.place(hash)? {
+            Place::Final(height, index) => {
+                let executed = self.executed_at(height)?;
+                executed.and_then(|(block, receipts)| convert::transaction(&block, index, receipts.get(index)))
+            }
+            Place::Waiting(waiting) => Some(convert::waiting(waiting.transaction, waiting.sender)),
+            Place::Nowhere => None,
+        })
     }
 
     /// The receipt of a final transaction.

@@ -1,6 +1,6 @@
 //! The bytes themselves: `debug_getRaw*`, `eth_getRawTransaction*`.
 
-use super::{Methods, Reply};
+use super::{Methods, Reply, blocks::Place};
 use crate::{
     context::Context,
     error::RpcError,
@@ -54,12 +54,13 @@ pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
 
 /// A transaction, final or waiting.
 fn transaction<B: Backend>(context: &Context<B>, hash: B256) -> Result<Option<Bytes>, RpcError> {
-    let raw = match context.backend.locate(hash)? {
-        Some((height, index)) => {
+    let raw = match context.place(hash)? {
+        Place::Final(height, index) => {
             let block = context.backend.block(height)?;
             block.and_then(|b| b.transactions().get(index).map(Encodable2718::encoded_2718))
         }
-        None => context.backend.waiting(hash).map(|w| w.transaction.encoded_2718()),
+        Place::Waiting(waiting) => Some(waiting.transaction.encoded_2718()),
+        Place::Nowhere => None,
     };
     Ok(raw.map(Bytes::from))
 }

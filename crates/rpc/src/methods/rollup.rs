@@ -1,6 +1,6 @@
 //! What Ethereum has no word for: `rollup_*`.
 
-use super::{Methods, Reply};
+use super::{Methods, Reply, blocks::Place};
 use crate::{
     context::Context,
     error::RpcError,
@@ -34,24 +34,28 @@ pub(super) fn register<B: Backend>(table: &mut Methods<B>) {
 fn fate<B: Backend>(context: &Context<B>, hash: B256) -> Result<TransactionFate, RpcError> {
     let mut fate =
         TransactionFate { transaction_hash: hash, status: Fate::Unknown, block: None, batch: None, reason: None };
-    if let Some((height, _)) = context.backend.locate(hash)? {
-        let heads = context.backend.heads();
-        fate.status = match height {
-            h if h <= heads.finalized && heads.finalized > Height::ZERO => Fate::Settled,
-            h if h <= heads.safe && heads.safe > Height::ZERO => Fate::Posted,
-            _ => Fate::Final,
-        };
-        fate.block = context.backend.header(height)?.map(|(hash, header)| BlockRef {
-            number: header.number,
-            hash,
-            timestamp: header.timestamp,
-        });
-        fate.batch = context.backend.batch_of(height)?.map(|b| b.index);
-    } else if context.backend.waiting(hash).is_some() {
-        fate.status = Fate::Pending;
-    } else if let Some(reason) = context.backend.rejection(hash) {
-        fate.status = Fate::Rejected;
-        fate.reason = Some(reason);
+    match context.place(hash)? {
+        Place::Final(height, _) => {
+            let heads = context.backend.heads();
+            fate.status = match height {
+                h if h <= heads.finalized && heads.finalized > Height::ZERO => Fate::Settled,
+                h if h <= heads.safe && heads.safe > Height::ZERO => Fate::Posted,
+                _ => Fate::Final,
+            };
+            fate.block = context.backend.header(height)?.map(|(hash, header)| BlockRef {
+                number: header.number,
+                hash,
+                timestamp: header.timestamp,
+            });
+            fate.batch = context.backend.batch_of(height)?.map(|b| b.index);
+        }
+        Place::Waiting(_) => fate.status = Fate::Pending,
+        Place::Nowhere => {
+            if let Some(reason) = context.backend.rejection(hash) {
+                fate.status = Fate::Rejected;
+                fate.reason = Some(reason);
+            }
+        }
     }
     Ok(fate)
 }

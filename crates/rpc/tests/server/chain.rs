@@ -25,7 +25,14 @@ use baton_rpc::{
 };
 use op_alloy_consensus::OpDepositReceipt;
 use parking_lot::Mutex;
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{
+    ops::RangeInclusive,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::sync::broadcast;
 
 pub(crate) const CHAIN_ID: u64 = 13_370;
@@ -35,6 +42,8 @@ pub(crate) const LOGGER: Address = Address::repeat_byte(0x1f);
 pub(crate) struct TestChain {
     blocks: Mutex<Vec<ExecutedBlock>>,
     waiting: Mutex<Vec<Waiting>>,
+    /// Makes everything that waits final just before the next question whether something waits.
+    pub(crate) seals_before_waiting: AtomicBool,
     safe: Mutex<Height>,
     heads: broadcast::Sender<ExecutedBlock>,
     pending: broadcast::Sender<B256>,
@@ -66,6 +75,7 @@ impl TestChain {
         let chain = Self {
             blocks: Mutex::default(),
             waiting: Mutex::default(),
+            seals_before_waiting: AtomicBool::default(),
             safe: Mutex::default(),
             heads: broadcast::Sender::new(64),
             pending: broadcast::Sender::new(64),
@@ -324,6 +334,9 @@ impl Submit for TestChain {
     }
 
     fn waiting(&self, hash: B256) -> Option<Waiting> {
+        if self.seals_before_waiting.swap(false, Ordering::Relaxed) {
+            self.seal();
+        }
         self.waiting.lock().iter().find(|w| w.transaction.tx_hash() == hash).cloned()
     }
 

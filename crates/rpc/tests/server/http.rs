@@ -10,6 +10,7 @@ use alloy::{
     rpc::types::Filter,
 };
 use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
 use tokio::time::{Duration, Instant};
 
 #[tokio::test]
@@ -128,6 +129,19 @@ async fn a_transaction_is_sent_found_waiting_and_then_final() {
 
     let (code, message) = world.error("eth_sendRawTransaction", json!([transfer(0, LOGGER)])).await;
     assert_eq!((code, message.as_str()), (-32000, "nonce too low: next nonce 1, tx nonce 0"));
+}
+
+#[tokio::test]
+async fn a_transaction_that_becomes_final_while_it_is_looked_for_is_found() {
+    for method in ["rollup_transactionFate", "eth_getTransactionByHash", "debug_getRawTransaction"] {
+        let world = World::new().await;
+        let hash = world.result("eth_sendRawTransaction", json!([transfer(0, LOGGER)])).await;
+        world.chain.seals_before_waiting.store(true, Ordering::Relaxed);
+        let found = world.result(method, json!([hash])).await;
+        assert_eq!(found, world.result(method, json!([hash])).await);
+        assert!(!found.is_null() && found["status"] != "unknown", "{method}: {found}");
+        assert_eq!(world.result("eth_blockNumber", json!([])).await, "0x1", "it was not looked for in the pool");
+    }
 }
 
 #[tokio::test]
