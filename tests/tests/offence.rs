@@ -44,7 +44,8 @@ fn attest(world: &World, key: &bls::SecretKey, core: Core) -> Attestation {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_signs_a_contradiction_is_slashed_and_jailed_and_blocks_go_on() -> Result<()> {
-    let mut world = World::start(WorldPlan { database: true, parameters: short_epochs(), ..WorldPlan::default() }).await?;
+    let mut world =
+        World::start(WorldPlan { database: true, parameters: short_epochs(), ..WorldPlan::default() }).await?;
     let mut indexer = start_indexer(&world)?;
     let (addresses, parameters) = (world.cluster.deployment.addresses, short_epochs());
     let (l1, offender) = (world.l1().clone(), world.cluster.sequencers[3]);

@@ -23,7 +23,7 @@ pub(crate) enum Place {
     /// In the final block of this height, at this index.
     Final(Height, usize),
     /// In the pool.
-    Waiting(Waiting),
+    Waiting(Box<Waiting>),
     /// In neither.
     Nowhere,
 }
@@ -142,7 +142,7 @@ impl<B: Backend> Context<B> {
             return Ok(place);
         }
         match self.backend.waiting(hash) {
-            Some(waiting) => Ok(Place::Waiting(waiting)),
+            Some(waiting) => Ok(Place::Waiting(Box::new(waiting))),
             // It leaves the pool after its block is final: it may have done so since the first look.
             None => Ok(in_block()?.unwrap_or(Place::Nowhere)),
         }
