@@ -55,9 +55,17 @@ pub fn fast_parameters() -> ChainParameters {
     }
 }
 
-/// [`fast_parameters`] with epochs of half as many blocks and as many terms: for stories of several epochs, or of an unbonding time.
+/// [`fast_parameters`] with epochs of 10 s, the shortest there are, and as many terms: for stories of several epochs, or of an
+/// unbonding time.
 pub fn short_epochs() -> ChainParameters {
-    ChainParameters { epoch_blocks: 100, term_views: 10, unbonding: 80, certificate_life: 60, ..fast_parameters() }
+    ChainParameters {
+        epoch_blocks: 100,
+        term_views: 10,
+        block_time_ms: 100,
+        unbonding: 80,
+        certificate_life: 60,
+        ..fast_parameters()
+    }
 }
 
 /// What a test needs.
