@@ -44,10 +44,11 @@ fn attest(world: &World, key: &bls::SecretKey, core: Core) -> Attestation {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_signs_a_contradiction_is_slashed_and_jailed_and_blocks_go_on() -> Result<()> {
-    let mut world =
-        World::start(WorldPlan { database: true, parameters: short_epochs(), ..WorldPlan::default() }).await?;
+    let parameters = short_epochs();
+    let plan = WorldPlan { database: true, parameters: parameters.clone(), ..WorldPlan::default() };
+    let mut world = World::start(plan).await?;
     let mut indexer = start_indexer(&world)?;
-    let (addresses, parameters) = (world.cluster.deployment.addresses, short_epochs());
+    let addresses = world.cluster.deployment.addresses;
     let (l1, offender) = (world.l1().clone(), world.cluster.sequencers[3]);
     let pool = SequencerPool::new(addresses.pool, &l1);
     let staking = Staking::new(addresses.staking, &l1);

@@ -1,21 +1,21 @@
 //! What a log consists of. Pure.
 //!
 //! ```text
-//! frame:   magic 4 | number 8 | length 4 | CRC-32C of number, length and records 4 | records
+//! frame:   magic 4 | number 8 | length 8 | CRC-32C of number, length and records 4 | records
 //! record:  0 version 2 name         a section is made (or made again, empty)
 //!          1 name offset 8 bytes    bytes are written
 //!          2 name length 8          it is cut or filled with zeros
 //!          3 name                   it is removed
 //! ```
 //!
-//! Integers are big-endian, names and bytes have their length (4) in front. A frame is written and synced as one and before the next one
+//! Integers are big-endian, names and bytes have their length (8) in front. A frame is written and synced as one and before the next one
 //! is begun, so only the last can be torn.
 
 use commonware_cryptography::{Crc32, Hasher as _};
 use std::collections::BTreeMap;
 
 const MAGIC: [u8; 4] = *b"BVL1";
-const HEADER: usize = 20;
+const HEADER: usize = 24;
 
 /// A section's name, as the journal chose it.
 pub(super) type Name = Vec<u8>;
@@ -70,8 +70,7 @@ impl<'a> Record<'a> {
 }
 
 fn put(bytes: &[u8], to: &mut Vec<u8>) {
-    let length = u32::try_from(bytes.len()).expect("invariant: a section is far below 4 GB");
-    to.extend(length.to_be_bytes());
+    to.extend((bytes.len() as u64).to_be_bytes());
     to.extend(bytes);
 }
 
@@ -82,7 +81,7 @@ fn take<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
 }
 
 fn get<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = usize::try_from(u32::from_be_bytes(take(from)?)).ok()?;
+    let length = usize::try_from(u64::from_be_bytes(take(from)?)).ok()?;
     let (head, rest) = from.split_at_checked(length)?;
     *from = rest;
     Some(head)
@@ -90,12 +89,7 @@ fn get<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
 
 fn checksum(number: u64, records: &[u8]) -> u32 {
     let length = records.len() as u64;
-    let (_, digest) = {
-        let mut hasher = Crc32::default();
-        hasher.update(&number.to_be_bytes()).update(&length.to_be_bytes()).update(records);
-        hasher.finalize()
-    };
-    digest.as_u32()
+    Crc32::hash(&[&number.to_be_bytes(), &length.to_be_bytes(), records]).as_u32()
 }
 
 /// The frame that holds `records`.
@@ -103,8 +97,7 @@ pub(super) fn frame(number: u64, records: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(HEADER + records.len());
     frame.extend(MAGIC);
     frame.extend(number.to_be_bytes());
-    let length = u32::try_from(records.len()).expect("invariant: what waits for a sync is far below 4 GB");
-    frame.extend(length.to_be_bytes());
+    frame.extend((records.len() as u64).to_be_bytes());
     frame.extend(checksum(number, records).to_be_bytes());
     frame.extend(records);
     frame
@@ -116,9 +109,9 @@ fn unframe(mut bytes: &[u8]) -> Option<(u64, &[u8])> {
         return None;
     }
     let number = u64::from_be_bytes(take(&mut bytes)?);
-    let length: [u8; 4] = take(&mut bytes)?;
+    let length = usize::try_from(u64::from_be_bytes(take(&mut bytes)?)).ok()?;
     let sum = u32::from_be_bytes(take(&mut bytes)?);
-    let records = bytes.get(..usize::try_from(u32::from_be_bytes(length)).ok()?)?;
+    let records = bytes.get(..length)?;
     (checksum(number, records) == sum).then_some((number, records))
 }
 

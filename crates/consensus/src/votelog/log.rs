@@ -87,7 +87,12 @@ impl<E: Storage> Log<E> {
             let length = usize::try_from(length).map_err(|_| Error::OffsetOverflow)?;
             let bytes = blob.read_at(0, length, ReadOptions::DONT_CACHE).await?.coalesce();
             let replayed = frame::replay(bytes.as_ref()).map_err(|reason| corrupt(partition, generation, reason))?;
-            if replayed.frames > 0 || generation == generations.first().copied().unwrap_or_default() {
+            let oldest = Some(&generation) == generations.first();
+            if oldest && generation > 0 && replayed.frames == 0 {
+                // The file before it was removed when its first frame was synced.
+                return Err(corrupt(partition, generation, "its first frame is damaged".into()));
+            }
+            if oldest || replayed.frames > 0 {
                 chosen = Some((generation, blob, length, replayed));
                 break;
             }
@@ -144,9 +149,10 @@ impl<E: Storage> Log<E> {
                 sections.open.insert(name.to_vec(), cell.clone());
                 cell
             };
-            let content = cell.lock();
-            let (version, length) = (BlobVersion::new(content.content.version), content.content.bytes.len() as u64);
-            drop(content);
+            let (version, length) = {
+                let Content { version, bytes } = &cell.lock().content;
+                (BlobVersion::new(*version), bytes.len() as u64)
+            };
             (cell, version, length)
         };
         if !versions.contains(&version) {
@@ -169,11 +175,13 @@ impl<E: Storage> Log<E> {
         Ok(())
     }
 
-    /// Nothing of what handles still write is kept.
+    /// Nothing of what handles still write is kept, and nothing more goes to the file.
     pub(super) fn remove_all(&self) {
         let mut sections = self.sections.lock();
         sections.open.values().for_each(|cell| cell.lock().removed = true);
         sections.open.clear();
+        let made = sections.made;
+        sections.settle(made);
     }
 
     /// Everything recorded before survives a crash when this returns.
@@ -240,18 +248,18 @@ pub(crate) struct Section<E: Storage> {
 
 impl<E: Storage> Section<E> {
     /// Changes the section and notes it, in one step for whoever syncs.
-    fn change<T>(
+    fn change(
         &self,
-        change: impl FnOnce(&mut Content) -> Option<T>,
+        change: impl FnOnce(&mut Content) -> Option<()>,
         record: impl FnOnce(&mut Sections, &[u8]),
-    ) -> Result<T, Error> {
+    ) -> Result<(), Error> {
         let mut sections = self.log.sections.lock();
         let mut cell = self.cell.lock();
-        let done = change(&mut cell.content).ok_or(Error::OffsetOverflow)?;
+        change(&mut cell.content).ok_or(Error::OffsetOverflow)?;
         if !cell.removed {
             record(&mut sections, &cell.name);
         }
-        Ok(done)
+        Ok(())
     }
 }
 

@@ -185,8 +185,7 @@ fn a_file_that_lost_what_was_synced_is_not_opened() {
 #[test]
 fn a_write_that_was_given_up_ends_the_log() {
     use futures::FutureExt as _;
-    let slow = deterministic::Config::default();
-    deterministic::Runner::new(slow).start(|context| async move {
+    deterministic::Runner::default().start(|context| async move {
         let log = open(&context).await;
         let one = section(&log, b"one").await;
         write(&one, 0, b"a").await;
@@ -194,5 +193,31 @@ fn a_write_that_was_given_up_ends_the_log() {
         assert!(one.sync().now_or_never().unwrap().is_err());
         write(&one, 0, b"b").await;
         assert!(one.sync().await.is_err());
+    });
+}
+
+#[test]
+fn the_only_file_without_a_whole_first_frame_is_a_new_log_or_an_error() {
+    for (generation, opens) in [(0u64, true), (1, false)] {
+        deterministic::Runner::default().start(|context| async move {
+            let (blob, _) = context.open(PARTITION, &generation.to_be_bytes()).await.unwrap();
+            blob.write_at(0, b"torn".to_vec(), WriteOptions::SYNC).await.unwrap();
+            drop(blob);
+            assert_eq!(Log::open(context.child("log"), PARTITION).await.is_ok(), opens, "{generation}");
+        });
+    }
+}
+
+#[test]
+fn a_removed_log_writes_nothing_more() {
+    deterministic::Runner::default().start(|context| async move {
+        let log = open(&context).await;
+        let one = section(&log, b"one").await;
+        write(&one, 0, b"a").await;
+        log.remove_all();
+        write(&one, 1, b"b").await;
+        one.sync().await.unwrap();
+        assert_eq!((log.file.lock().await.end, log.names().len()), (0, 0));
+        assert_eq!(one.read_at(0, 2, ReadOptions::default()).await.unwrap().coalesce().as_ref(), b"ab");
     });
 }
