@@ -23,8 +23,8 @@ pub struct Config {
     /// Trie nodes kept in memory, about.
     pub cached_nodes: usize,
     /// Longest time in which final blocks are not written to the disk, and so lost to a process that is killed: for who is given
-    /// them again. Several blocks written together cost far less. They are
-    /// written with the first block that becomes final after this time. Zero writes each block.
+    /// them again. Several blocks written together cost far less. They are written by a thread of their own, from the first block on
+    /// that becomes final after this time, or when many wait. Zero writes each block at once.
     pub sync_interval: Duration,
     /// Final heights below the head whose state can be read; `None` keeps all (an archive).
     pub history_blocks: Option<u64>,

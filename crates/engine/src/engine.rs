@@ -15,14 +15,19 @@ use alloy::{
     primitives::{Address, B256, U256},
     rpc::types::Filter,
 };
-use baton_primitives::{Header, Parameters, RecoveredBlock};
+use baton_primitives::{Header, Parameters, RecoveredBlock, Transaction};
 use lru::LruCache;
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::{
     collections::HashSet,
     num::NonZeroUsize,
     ops::RangeInclusive,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::AtomicU64,
+        mpsc::{self, SyncSender},
+    },
+    thread::JoinHandle,
     time::Instant,
 };
 
@@ -30,11 +35,13 @@ use std::{
 /// while it works.
 ///
 /// ```text
-///   build, execute --ExecutedBlock--> tree of unfinalized blocks --finalize--> store (one commit)
-///                                                 \--- views (calls, proofs, reads) ---/
+///   build, execute --ExecutedBlock--> tree of unfinalized blocks --finalize--> final, in memory --sync--> store (one commit)
+///                                                 \--- views (calls, proofs, reads) -------------------------/
 /// ```
 #[derive(Clone, Debug)]
 pub struct Engine {
+    /// Before `shared`: its thread ends before the store is closed.
+    writer: Option<Arc<Writer>>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -50,12 +57,21 @@ pub(crate) struct Shared {
     pub(crate) ran: Condvar,
     /// Height window of trie nodes that stay in memory.
     pub(crate) node_window: AtomicU64,
-    /// Held by who moves the final head or writes: when final blocks were written last.
-    writer: Mutex<Instant>,
+    /// Held by who moves the final head.
+    finalizing: Mutex<()>,
+    /// Held by who writes: when final blocks were written last.
+    writing: Mutex<Instant>,
 }
 
-/// Most final blocks that are not written. Consensus must be ready to have so many and more unacknowledged.
-const MOST_UNWRITTEN: usize = 16;
+/// Written blocks that are kept as they were decoded: who asks for a transaction asks for its block, its receipt and the next one.
+const CACHED_BLOCKS: usize = 8;
+
+/// Final blocks from which on they are written, whenever that was done last.
+const WRITE_FROM: usize = 16;
+
+/// Most final blocks that are not written: when so many wait, whoever brings another waits too. Consensus must be ready to have so
+/// many and more unacknowledged.
+const MOST_UNWRITTEN: usize = 32;
 
 /// Which block's state a caller asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +115,7 @@ impl Engine {
         let caches = Caches {
             values: ValueCache::new(config.cached_accounts, config.cached_slots, base.height),
             codes: Mutex::new(LruCache::new(entries(config.cached_codes))),
+            blocks: Mutex::new(LruCache::new(entries(CACHED_BLOCKS))),
         };
         tracing::info!(height = base.height, hash = %base.hash, path = %config.path.display(), "state opened");
         let shared = Shared {
@@ -108,11 +125,15 @@ impl Engine {
             running: Mutex::default(),
             ran: Condvar::new(),
             node_window: AtomicU64::new(1_024),
-            writer: Mutex::new(Instant::now()),
+            finalizing: Mutex::default(),
+            writing: Mutex::new(Instant::now()),
             tree: RwLock::new(Tree::new(Arc::new(base))),
             config,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        let shared = Arc::new(shared);
+        let later = !shared.config.sync_interval.is_zero();
+        let writer = later.then(|| Writer::start(&shared)).transpose().map_err(StoreError::from)?;
+        Ok(Self { writer: writer.map(Arc::new), shared })
     }
 
     /// The chain parameters.
@@ -237,7 +258,7 @@ impl Engine {
         }
         let base = self.base();
         let Some(height) = base.height_of(hash)? else { return Ok(None) };
-        block_of(&base, height)
+        self.block_of(&base, height)
     }
 
     /// A final block.
@@ -245,7 +266,7 @@ impl Engine {
     /// # Errors
     /// If the store fails.
     pub fn block_at(&self, height: u64) -> Result<Option<Arc<RecoveredBlock>>, StoreError> {
-        block_of(&self.base(), height)
+        self.block_of(&self.base(), height)
     }
 
     /// Hash and header of a final block.
@@ -267,6 +288,19 @@ impl Engine {
         let base = self.base();
         let Some(height) = base.height_of(hash)? else { return Ok(None) };
         Ok(base.header_at(height)?.map(|(_, header)| header))
+    }
+
+    /// A final block; the written ones that were read last are kept.
+    fn block_of(&self, base: &Base, height: u64) -> Result<Option<Arc<RecoveredBlock>>, StoreError> {
+        if let Some(block) = base.unwritten(height) {
+            return Ok(Some(block.block.clone()));
+        }
+        if let Some(block) = self.shared.caches.blocks.lock().get(&height) {
+            return Ok(Some(block.clone()));
+        }
+        let Some(block) = base.snapshot.block(height)?.map(Arc::new) else { return Ok(None) };
+        self.shared.caches.blocks.lock().put(height, block.clone());
+        Ok(Some(block))
     }
 
     /// The receipts of a block, final or executed.
@@ -336,7 +370,11 @@ impl Engine {
             let tree = self.shared.tree.read();
             (tree.base.clone(), tree.layers(tree.tip()).unwrap_or_default())
         };
-        if let Some((height, index)) = base.snapshot.transaction(hash)? {
+        let is_it = |height, index| {
+            let block = self.block_of(&base, height)?.ok_or(StoreError::Absent { table: "blocks" })?;
+            Ok(block.transactions().get(index).map(Transaction::tx_hash) == Some(*hash))
+        };
+        if let Some((height, index)) = base.snapshot.transaction(hash, is_it)? {
             let block = base.snapshot.hash(height)?.ok_or(StoreError::Absent { table: "headers" })?;
             return Ok(Some(TransactionLocation { block, height, index, is_final: true }));
         }
@@ -349,12 +387,12 @@ impl Engine {
 
     /// Makes a block and all its ancestors final; every block that does not descend from it is forgotten. Returns the newly final
     /// blocks, ascending; none if it was final. They are written at once or, if the configuration has a `sync_interval`, with
-    /// others later: a crash loses those above [`Self::synced`].
+    /// others later, beside whoever executes the next: a crash loses those above [`Self::synced`].
     ///
     /// # Errors
     /// If the block is not executed here, contradicts the final head, or the store fails.
     pub fn finalize(&self, hash: B256) -> Result<Vec<Arc<ExecutedBlock>>, FinalizeError> {
-        let mut writer = self.shared.writer.lock();
+        let finalizing = self.shared.finalizing.lock();
         let (base, layers) = {
             let tree = self.shared.tree.read();
             (tree.base.clone(), tree.layers(hash))
@@ -371,36 +409,33 @@ impl Engine {
         };
         let Some(top) = layers.first().cloned() else { return Ok(layers) };
         let start = Instant::now();
-        let unwritten: Vec<_> = layers.iter().chain(&base.unwritten).cloned().collect();
-        let due = writer.elapsed() >= self.shared.config.sync_interval || unwritten.len() >= MOST_UNWRITTEN;
-        let next = if due { self.write(&base, &unwritten)? } else { base.over(&top, unwritten) };
-        if due {
-            *writer = Instant::now();
-        }
-        layers.reverse();
-        for block in &layers {
+        for block in layers.iter().rev() {
             self.shared.caches.values.advance(block.height(), &block.changes);
         }
-        let height = next.height;
-        let unfinalized = {
+        let (waiting, unfinalized) = {
             let mut tree = self.shared.tree.write();
+            // The writer may have gone on meanwhile, so what is not written is as the tree says now.
+            let unwritten: Vec<_> = layers.iter().chain(&tree.base.unwritten).cloned().collect();
+            let waiting = unwritten.len();
+            let next = tree.base.over(&top, unwritten);
             tree.finalize(Arc::new(next));
-            tree.len()
+            (waiting, tree.len())
         };
+        drop(finalizing);
+        match &self.writer {
+            Some(writer) if waiting < MOST_UNWRITTEN => {
+                // Who is writing now is asked again with the next block.
+                let last = self.shared.writing.try_lock().map(|last| last.elapsed());
+                if last.is_some_and(|last| last >= self.shared.config.sync_interval || waiting >= WRITE_FROM) {
+                    writer.wake();
+                }
+            }
+            Some(_) | None => drop(self.sync()?),
+        }
         metrics::since("baton_engine_finalize_seconds", start);
-        metrics::tree(height, unfinalized);
+        metrics::tree(top.height(), unfinalized);
+        layers.reverse();
         Ok(layers)
-    }
-
-    /// Writes these blocks, newest first, in one atomic commit that is on disk when this returns. What several of them changed
-    /// is written once.
-    fn write(&self, base: &Base, unwritten: &[Arc<ExecutedBlock>]) -> Result<Base, StoreError> {
-        let start = Instant::now();
-        let blocks: Vec<&ExecutedBlock> = unwritten.iter().rev().map(AsRef::as_ref).collect();
-        self.shared.store.commit(&blocks, base.oldest)?;
-        let written = Base::written(self.shared.store.snapshot()?, blocks.last().copied())?;
-        metrics::since("baton_engine_write_seconds", start);
-        Ok(written)
     }
 
     /// Height up to which a crash loses nothing.
@@ -413,15 +448,7 @@ impl Engine {
     /// # Errors
     /// If the store fails.
     pub fn sync(&self) -> Result<u64, StoreError> {
-        let mut writer = self.shared.writer.lock();
-        let base = self.base();
-        if base.unwritten.is_empty() {
-            return Ok(base.written);
-        }
-        let written = Arc::new(self.write(&base, &base.unwritten)?);
-        self.shared.tree.write().finalize(written.clone());
-        *writer = Instant::now();
-        Ok(written.height)
+        self.shared.sync()
     }
 
     /// What is written, once everything final is.
@@ -453,16 +480,74 @@ impl Engine {
     }
 }
 
-fn block_of(base: &Base, height: u64) -> Result<Option<Arc<RecoveredBlock>>, StoreError> {
-    match base.unwritten(height) {
-        Some(block) => Ok(Some(block.block.clone())),
-        None => Ok(base.snapshot.block(height)?.map(Arc::new)),
-    }
-}
-
 fn receipts_of(base: &Base, height: u64) -> Result<Option<Arc<Vec<Receipt>>>, StoreError> {
     match base.unwritten(height) {
         Some(block) => Ok(Some(block.receipts.clone())),
         None => Ok(base.snapshot.receipts(height)?.map(Arc::new)),
+    }
+}
+
+impl Shared {
+    /// Writes what is final and not written in one atomic commit, which is on disk when this returns. What several blocks changed is
+    /// written once. Blocks may become final meanwhile.
+    fn sync(&self) -> Result<u64, StoreError> {
+        let mut last = self.writing.lock();
+        let base = self.tree.read().base.clone();
+        let Some(top) = base.unwritten.first() else { return Ok(base.written) };
+        let start = Instant::now();
+        let blocks: Vec<&ExecutedBlock> = base.unwritten.iter().rev().map(AsRef::as_ref).collect();
+        self.store.commit(&blocks, base.oldest)?;
+        let written = Base::written(self.store.snapshot()?, Some(top))?;
+        let height = written.height;
+        let before = {
+            let mut tree = self.tree.write();
+            let since: Vec<_> = tree.base.unwritten.iter().filter(|it| it.height() > height).cloned().collect();
+            let next = match since.first().cloned() {
+                Some(newest) => written.over(&newest, since),
+                None => written,
+            };
+            std::mem::replace(&mut tree.base, Arc::new(next))
+        };
+        *last = Instant::now();
+        metrics::since("baton_engine_write_seconds", start);
+        // Freeing what the blocks held takes a while: after the locks.
+        drop((last, before));
+        Ok(height)
+    }
+}
+
+/// A thread that writes final blocks. It ends when this is dropped, after what it is writing.
+#[derive(Debug)]
+struct Writer {
+    wake: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    fn start(shared: &Arc<Shared>) -> std::io::Result<Self> {
+        let (wake, woken) = mpsc::sync_channel(1);
+        let shared = shared.clone();
+        let write = move || {
+            while woken.recv().is_ok() {
+                if let Err(error) = shared.sync() {
+                    // The blocks stay in memory; who brings one too many gets the error.
+                    tracing::error!(%error, "final blocks cannot be written");
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("baton-writer".into()).spawn(write)?;
+        Ok(Self { wake: Some(wake), thread: Some(thread) })
+    }
+
+    /// Has it write what is final now; nothing more happens if it was told already.
+    fn wake(&self) {
+        let _ = self.wake.as_ref().map(|wake| wake.try_send(()));
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.wake = None;
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }

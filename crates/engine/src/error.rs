@@ -12,6 +12,9 @@ pub enum StoreError {
     /// The state log cannot be read or written.
     #[error("the state log failed: {0}")]
     Log(#[from] std::io::Error),
+    /// A row cannot be compressed.
+    #[error("a row of the state database cannot be compressed: {0}")]
+    Compression(std::io::Error),
     /// The state log could not be written before: only a restart brings it back to what is committed.
     #[error("the state log failed before, nothing more is written")]
     LogFailed,

@@ -1,7 +1,7 @@
 //! `eth_getProof` against the state root of any block whose state is kept.
 
 use crate::{
-    changes::Account,
+    changes::{Account, hash_slot},
     engine::{BlockRef, Engine},
     error::{ReadError, StoreError},
     state::{Base, StateView},
@@ -93,9 +93,11 @@ fn rebuild(base: &Base, height: u64, expected: B256, limit: Duration) -> Result<
     let mut accounts: BTreeMap<B256, Undone> = BTreeMap::new();
     for (key, before) in undone {
         match (key, before) {
-            (Key::Account(address), Before::Account(before)) => accounts.entry(address).or_default().account = before,
+            (Key::Account(address), Before::Account(before)) => {
+                accounts.entry(keccak256(address)).or_default().account = before;
+            }
             (Key::Slot(address, slot), Before::Slot(before)) => {
-                accounts.entry(address).or_default().slots.push((slot, before));
+                accounts.entry(keccak256(address)).or_default().slots.push((hash_slot(slot), before));
             }
             _ => return Err(StoreError::Row { table: "changes" }.into()),
         }

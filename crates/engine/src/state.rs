@@ -9,7 +9,7 @@ use crate::{
     trie::{AccountLeaf, Trie},
 };
 use alloy::primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
-use baton_primitives::Header;
+use baton_primitives::{Header, RecoveredBlock};
 use lru::LruCache;
 use parking_lot::Mutex;
 use revm::{
@@ -117,21 +117,21 @@ impl Base {
         Ok(leaf.storage.get(slot, &*self.snapshot)?.unwrap_or_default())
     }
 
-    /// The account with this hashed address as it was after block `height`, which is written and whose history is kept.
-    pub(crate) fn account_at(&self, hashed: &B256, height: u64) -> Result<Option<Account>, StoreError> {
-        match self.snapshot.before(&Key::Account(*hashed), height)? {
+    /// The account as it was after block `height`, which is written and whose history is kept.
+    pub(crate) fn account_at(&self, address: Address, height: u64) -> Result<Option<Account>, StoreError> {
+        match self.snapshot.before(&Key::Account(address), height)? {
             Some(Before::Account(before)) => Ok(before),
             Some(Before::Slot(_)) => Err(StoreError::Row { table: "changes" }),
-            None => Ok(self.written_trie.get(hashed, &*self.snapshot)?.map(|leaf| leaf.account())),
+            None => Ok(self.written_trie.get(&keccak256(address), &*self.snapshot)?.map(|leaf| leaf.account())),
         }
     }
 
-    /// The slot of these hashes as it was after block `height`, which is written and whose history is kept.
-    pub(crate) fn slot_at(&self, address: &B256, slot: &B256, height: u64) -> Result<U256, StoreError> {
-        match self.snapshot.before(&Key::Slot(*address, *slot), height)? {
+    /// The slot as it was after block `height`, which is written and whose history is kept.
+    pub(crate) fn slot_at(&self, address: Address, slot: U256, height: u64) -> Result<U256, StoreError> {
+        match self.snapshot.before(&Key::Slot(address, slot), height)? {
             Some(Before::Slot(before)) => Ok(before),
             Some(Before::Account(_)) => Err(StoreError::Row { table: "changes" }),
-            None => self.slot_in(&self.written_trie, address, slot),
+            None => self.slot_in(&self.written_trie, &keccak256(address), &hash_slot(slot)),
         }
     }
 
@@ -149,6 +149,8 @@ impl Base {
 pub(crate) struct Caches {
     pub(crate) values: ValueCache,
     pub(crate) codes: Mutex<LruCache<B256, Bytecode>>,
+    /// Written blocks, by height.
+    pub(crate) blocks: Mutex<LruCache<u64, Arc<RecoveredBlock>>>,
 }
 
 /// The state after one block. Cheap to clone; holds its snapshot while it lives, so do not keep it for long.
@@ -191,7 +193,7 @@ impl StateView {
 
     fn account(&self, address: Address) -> Result<Option<Account>, StoreError> {
         if let Some((_, header)) = &self.past {
-            return self.base.account_at(&keccak256(address), header.number);
+            return self.base.account_at(address, header.number);
         }
         for layer in self.layers.iter() {
             if let Some(change) = layer.changes.accounts.get(&address) {
@@ -203,7 +205,7 @@ impl StateView {
 
     fn slot(&self, address: Address, slot: U256) -> Result<U256, StoreError> {
         if let Some((_, header)) = &self.past {
-            return self.base.slot_at(&keccak256(address), &hash_slot(slot), header.number);
+            return self.base.slot_at(address, slot, header.number);
         }
         for layer in self.layers.iter() {
             if let Some(change) = layer.changes.accounts.get(&address)

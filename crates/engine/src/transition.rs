@@ -143,6 +143,7 @@ impl Transitions {
         let caches = Caches {
             values: crate::cache::ValueCache::new(1, 1, 0),
             codes: Mutex::new(LruCache::new(NonZeroUsize::MIN)),
+            blocks: Mutex::new(LruCache::new(NonZeroUsize::MIN)),
         };
         Ok(Self { empty: Arc::new(empty), caches: Arc::new(caches) })
     }

@@ -21,11 +21,14 @@ const TRANSFERS: usize = 2_000;
 
 /// What a block cost, each list ascending, seconds.
 struct Costs {
+    /// From the first to the last, until all are on disk, by their number.
+    mean: f64,
+    /// Until it is final: readers see it, and the next one can be built.
     total: Vec<f64>,
     run: Vec<f64>,
     seal: Vec<f64>,
-    /// Several blocks are written together: of these most are nothing.
-    commit: Vec<f64>,
+    /// Writing, beside what follows; several blocks are written together.
+    write: f64,
     /// Processor time of one block, seconds.
     cpu: f64,
     /// Bytes written to disk for one block.
@@ -48,47 +51,55 @@ fn chain(directory: &Path, accounts: u64) -> (Engine, Nonces) {
 /// Executes, seals and commits `rounds` blocks of transfers among random accounts, after half as many that do not count.
 fn blocks(engine: &Engine, nonces: &mut Nonces, accounts: u64, transfers: usize, rounds: usize) -> Costs {
     let mut dice = Dice(7);
-    let mut total = Vec::with_capacity(rounds);
-    let (mut cpu, mut written) = (0.0, 0.0);
-    for round in 0..rounds + rounds / 2 {
-        if round == rounds / 2 {
-            for name in ["run", "seal", "finalize"] {
-                probe::take(&format!("baton_engine_{name}_seconds"));
-            }
-        }
-        let transactions = world::transfers(nonces, &mut dice, accounts, transfers);
-        let (start, spent, before) = (Instant::now(), probe::cpu(), probe::written());
+    let blocks: Vec<_> =
+        (0..rounds + rounds / 2).map(|_| world::transfers(nonces, &mut dice, accounts, transfers)).collect();
+    let mut blocks = blocks.into_iter();
+    for transactions in blocks.by_ref().take(rounds / 2) {
         world::build(engine, transactions);
         world::finalize(engine);
-        if round >= rounds / 2 {
-            total.push(start.elapsed().as_secs_f64());
-            cpu += (probe::cpu() - spent) / rounds as f64;
-            written += (probe::written() - before) as f64 / rounds as f64;
-        }
     }
+    measured(engine, blocks)
+}
+
+/// Executes, seals and commits these blocks.
+fn measured(engine: &Engine, blocks: impl ExactSizeIterator<Item = Vec<Candidate>>) -> Costs {
+    let rounds = blocks.len() as f64;
+    engine.sync().unwrap();
+    for name in ["run", "seal", "write"] {
+        probe::take(&format!("baton_engine_{name}_seconds"));
+    }
+    let mut total = Vec::with_capacity(blocks.len());
+    let (start, spent, before) = (Instant::now(), probe::cpu(), probe::written());
+    for transactions in blocks {
+        let start = Instant::now();
+        world::build(engine, transactions);
+        world::finalize(engine);
+        total.push(start.elapsed().as_secs_f64());
+    }
+    engine.sync().unwrap();
+    let mean = start.elapsed().as_secs_f64() / rounds;
+    let (cpu, written) = ((probe::cpu() - spent) / rounds, (probe::written() - before) as f64 / rounds);
     total.sort_unstable_by(f64::total_cmp);
-    let [run, seal, commit] =
-        ["run", "seal", "finalize"].map(|name| probe::take(&format!("baton_engine_{name}_seconds")));
-    Costs { total, run, seal, commit, cpu, written }
+    let [run, seal, write] = ["run", "seal", "write"].map(|name| probe::take(&format!("baton_engine_{name}_seconds")));
+    Costs { mean, total, run, seal, write: write.iter().sum::<f64>() / rounds, cpu, written }
 }
 
 fn row(name: &str, costs: &Costs) -> String {
     let p50 = |times: &[f64]| probe::percentile(times, 50);
-    let mean = |times: &[f64]| times.iter().sum::<f64>() * 1_000.0 / times.len() as f64;
     format!(
         "| {name} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} |",
-        mean(&costs.total),
+        costs.mean * 1_000.0,
         p50(&costs.total),
         probe::percentile(&costs.total, 90),
         p50(&costs.run),
         p50(&costs.seal),
-        mean(&costs.commit),
+        costs.write * 1_000.0,
         costs.cpu * 1_000.0,
         costs.written / 1e6
     )
 }
 
-const COSTS: &str = "mean ms | p50 ms | p90 ms | execute | roots | commit (mean) | CPU | MB written |";
+const COSTS: &str = "mean ms | p50 ms | p90 ms | execute | roots | write (mean) | CPU | MB written |";
 
 /// Blocks of 2,000 transfers on states of these sizes.
 pub(crate) fn block(sizes: &[u64]) {
@@ -179,7 +190,7 @@ pub(crate) fn memory(accounts: u64, transactions: u64, tokens: bool) {
         println!("| {done} | {now} | {most} | {} |", probe::disk(directory.path()) / 1_000_000);
     };
     tell(0);
-    probe::take("baton_engine_finalize_seconds");
+    probe::take("baton_engine_write_seconds");
     let each = TRANSFERS as u64;
     for block in 0..transactions / each {
         let transfers = (block * each..(block + 1) * each).map(|number| {
@@ -197,8 +208,8 @@ pub(crate) fn memory(accounts: u64, transactions: u64, tokens: bool) {
             tell((block + 1) * each);
         }
     }
-    let commits = probe::take("baton_engine_finalize_seconds");
-    println!("\ncommit of a block: p50 {:.1} ms", probe::percentile(&commits, 50));
+    let writes = probe::take("baton_engine_write_seconds");
+    println!("\nwriting what is final: p50 {:.1} ms", probe::percentile(&writes, 50));
     let after = content(engine, directory.path());
     println!("\n| table | bytes a transaction |\n|---|---:|");
     let mut sum = 0.0;
@@ -396,28 +407,10 @@ pub(crate) fn logs(blocks: u64) {
 /// As [`blocks`], by the accounts from [`FEW`] on.
 fn sent_by_others(engine: &Engine, nonces: &mut Nonces) -> Costs {
     let mut dice = Dice(13);
-    for name in ["run", "seal", "finalize"] {
-        probe::take(&format!("baton_engine_{name}_seconds"));
-    }
-    const ROUNDS: u32 = 20;
-    let mut total = Vec::new();
-    let (mut cpu, mut written) = (0.0, 0.0);
-    for _ in 0..ROUNDS {
-        let transactions = (0..TRANSFERS)
-            .map(|_| {
-                let from = account(FEW + dice.below(2 * FEW));
-                world::transfer(from, nonces.next(from), account(dice.below(3 * FEW)))
-            })
-            .collect();
-        let (start, spent, before) = (Instant::now(), probe::cpu(), probe::written());
-        world::build(engine, transactions);
-        world::finalize(engine);
-        total.push(start.elapsed().as_secs_f64());
-        cpu += (probe::cpu() - spent) / f64::from(ROUNDS);
-        written += (probe::written() - before) as f64 / f64::from(ROUNDS);
-    }
-    total.sort_unstable_by(f64::total_cmp);
-    let [run, seal, commit] =
-        ["run", "seal", "finalize"].map(|name| probe::take(&format!("baton_engine_{name}_seconds")));
-    Costs { total, run, seal, commit, cpu, written }
+    let mut one = || {
+        let from = account(FEW + dice.below(2 * FEW));
+        world::transfer(from, nonces.next(from), account(dice.below(3 * FEW)))
+    };
+    let blocks: Vec<Vec<_>> = (0..20).map(|_| (0..TRANSFERS).map(|_| one()).collect()).collect();
+    measured(engine, blocks.into_iter())
 }

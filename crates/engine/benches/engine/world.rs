@@ -30,7 +30,7 @@ sol! {
 /// The stake token's contract.
 const TOKEN: &str = include_str!("../../../bindings/artifacts/BatonToken.json");
 
-/// Sends value to every account from the first number of its input up to the second, the third each.
+/// Sends value to every account from the first number of its input up to the second, the third each: to its number times [`SPREAD`].
 pub(crate) const SEEDER: Address = address!("0x00000000000000000000000000000000000c0001");
 /// A pair of a constant product: takes the first word of its input of one token, gives the other, and logs both.
 pub(crate) const SWAP: Address = address!("0x00000000000000000000000000000000000c0002");
@@ -43,9 +43,17 @@ pub(crate) const RICH: Address = address!("0x00000000000000000000000000000000000
 
 pub(crate) const ETHER: u128 = 1_000_000_000_000_000_000;
 
+/// Makes of numbers addresses that nothing compresses, as real ones.
+const SPREAD: Address = address!("0x9e3779b97f4a7c15f39cc0605cedc8341082276b");
+
 /// The account of this number.
 pub(crate) fn account(number: u64) -> Address {
-    Address::from_word(B256::from((U256::from(0xacc0_u64) << 144) + U256::from(number)))
+    Address::from_word(B256::from(factor(number).wrapping_mul(SPREAD.into_word().into())))
+}
+
+/// What [`SPREAD`] is multiplied with.
+fn factor(number: u64) -> U256 {
+    U256::from(number) + U256::from(0xacc0)
 }
 
 fn origin(number: u64) -> L1Origin {
@@ -62,7 +70,10 @@ pub(crate) fn genesis() -> Genesis {
     let code =
         |code: &[u8]| GenesisAccount { nonce: 1, code: Bytes::copy_from_slice(code), ..GenesisAccount::default() };
     let mut alloc = BTreeMap::new();
-    let seeder = hex!("5f35 5b 602035 81 10 600d57 00 00 5b 5f5f5f5f 604035 85 5f f1 50 600101 600256");
+    let seeder = hex!(
+        "5f35 5b 602035 81 10 600d57 00 00 5b 5f5f5f5f 604035 85"
+        "73 9e3779b97f4a7c15f39cc0605cedc8341082276b 02 5f f1 50 600101 600256"
+    );
     let rich = GenesisAccount { balance: U256::from(ETHER) << 60, ..GenesisAccount::default() };
     alloc.insert(SEEDER, GenesisAccount { balance: U256::from(ETHER) << 60, ..code(&seeder) });
     alloc.insert(RICH, rich);
@@ -229,7 +240,7 @@ pub(crate) fn seed(engine: &Engine, nonces: &mut Nonces, from: u64, upto: u64) {
     let starts: Vec<u64> = (from..upto).step_by(usize::try_from(EACH).unwrap()).collect();
     for some in starts.chunks(AT_ONCE) {
         let transactions = some.iter().map(|start| {
-            let word = |number: u64| account(number).into_word();
+            let word = |number: u64| B256::from(factor(number));
             let value = B256::from(U256::from(ETHER));
             let input = [word(*start), word((start + EACH).min(upto)), value].concat();
             unsigned(RICH, nonces.next(RICH), TxKind::Call(SEEDER), 0, 1 << 24, input.into())

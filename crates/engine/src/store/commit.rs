@@ -6,6 +6,7 @@ use super::{
     history::{CHANGES, prune_history, write_history},
     log::segment_of,
     logs::write_logs,
+    pack::Packer,
     runs::{Index, RUN_LIST, RUNS, entry},
     tables::{BLOCKS, CODES, HEADERS, HEIGHTS, LAYOUT, META, OUTCOMES, PIECE, RECEIPTS},
 };
@@ -113,6 +114,7 @@ fn write_blocks(transaction: &WriteTransaction, blocks: &[&ExecutedBlock]) -> Re
     let mut outcomes = transaction.open_table(OUTCOMES)?;
     let mut heights = transaction.open_table(HEIGHTS)?;
     let mut index = Vec::new();
+    let mut packer = Packer::new()?;
     for executed in blocks {
         let (height, block) = (executed.height(), &executed.block);
         let mut row = block.hash().to_vec();
@@ -124,11 +126,11 @@ fn write_blocks(transaction: &WriteTransaction, blocks: &[&ExecutedBlock]) -> Re
         row.extend_from_slice(&senders.to_be_bytes());
         block.senders().iter().for_each(|sender| row.extend_from_slice(sender.as_slice()));
         block.block().encode(&mut row);
-        put_pieces(&mut bodies, height, &row)?;
+        put_pieces(&mut bodies, height, &packer.pack(&row)?)?;
 
         row.clear();
         executed.receipts.encode(&mut row);
-        put_pieces(&mut receipts, height, &row)?;
+        put_pieces(&mut receipts, height, &packer.pack(&row)?)?;
 
         outcomes.insert(height, executed.outcome().encode().as_slice())?;
         heights.insert(block.hash().as_slice(), height.to_be_bytes().as_slice())?;

@@ -13,13 +13,18 @@ use super::{
     runs::{Digest, Index, entry},
     tables::{Bytes2Bytes, PIECE, Reader, decode_account, decode_value, encode_account, encode_value},
 };
-use crate::{changes::Account, error::StoreError, executed::ExecutedBlock};
-use alloy::primitives::{B256, U256};
+use crate::{
+    changes::{Account, hash_slot},
+    error::StoreError,
+    executed::ExecutedBlock,
+};
+use alloy::primitives::{Address, B256, U256, keccak256};
 use alloy_trie::EMPTY_ROOT_HASH;
 use redb::{TableDefinition, WriteTransaction};
 use std::ops::RangeInclusive;
 
-/// height u64, first key of the entries -> entries: kind (0 account, 1 slot), key (32 or 64 bytes), length u8, value before.
+/// height u64, first key of the entries -> entries: kind (0 account, 1 slot), address (20 bytes), slot (32, if it is one), length
+/// u8, value before.
 pub(super) const CHANGES: Bytes2Bytes = TableDefinition::new("changes");
 
 const ACCOUNT: u8 = 0;
@@ -28,10 +33,10 @@ const SLOT: u8 = 1;
 /// What can change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Key {
-    /// The account with this hashed address.
-    Account(B256),
-    /// A slot: hashed address, hashed slot.
-    Slot(B256, B256),
+    /// An account.
+    Account(Address),
+    /// A slot of one.
+    Slot(Address, U256),
 }
 
 /// A value before a block.
@@ -48,29 +53,31 @@ impl Key {
     fn encode(&self) -> Vec<u8> {
         match self {
             Self::Account(address) => [&[ACCOUNT], address.as_slice()].concat(),
-            Self::Slot(address, slot) => [&[SLOT], address.as_slice(), slot.as_slice()].concat(),
+            Self::Slot(address, slot) => [&[SLOT], address.as_slice(), &slot.to_be_bytes::<32>()].concat(),
         }
     }
 
-    /// Two keys may have one: it says where to look.
     fn digest(&self) -> Digest {
-        let mut digest = [0; 16];
         match self {
-            Self::Account(address) => digest.copy_from_slice(&address[..16]),
-            Self::Slot(address, slot) => {
-                digest[..8].copy_from_slice(&address[16..24]);
-                digest[8..].copy_from_slice(&slot[..8]);
-            }
+            Self::Account(address) => digest(&keccak256(address), None),
+            Self::Slot(address, slot) => digest(&keccak256(address), Some(&hash_slot(*slot))),
         }
-        digest
+    }
+}
+
+/// Of a hashed address and slot. Two keys may have one: it says where to look.
+fn digest(address: &B256, slot: Option<&B256>) -> Digest {
+    match slot {
+        None => std::array::from_fn(|i| address[i]),
+        Some(slot) => std::array::from_fn(|i| address[16 + i] ^ slot[i]),
     }
 }
 
 fn take_entry(reader: &mut Reader<'_>) -> Result<(Key, Before), StoreError> {
     let table = reader.table;
     let [kind] = reader.take()?;
-    let address = B256::from(reader.take::<32>()?);
-    let slot = if kind == SLOT { Some(B256::from(reader.take::<32>()?)) } else { None };
+    let address = Address::from(reader.take::<20>()?);
+    let slot = if kind == SLOT { Some(U256::from_be_bytes(reader.take::<32>()?)) } else { None };
     let [length] = reader.take()?;
     let mut value = reader.bytes(length.into())?;
     match (kind, slot) {
@@ -92,20 +99,21 @@ pub(super) fn write_history(transaction: &WriteTransaction, blocks: &[&ExecutedB
     for block in blocks {
         let height = block.height();
         let mut rows: Vec<(Vec<u8>, Vec<u8>)> = Vec::with_capacity(block.changes.accounts.len());
-        let mut change = |key: Key, value: Vec<u8>| {
-            index.push(entry(key.digest(), height));
+        let mut change = |key: Key, digest: Digest, value: Vec<u8>| {
+            index.push(entry(digest, height));
             rows.push((key.encode(), value));
         };
-        for account in block.changes.accounts.values() {
+        for (address, account) in &block.changes.accounts {
             let before = account.before.map(|account| encode_account(&account, EMPTY_ROOT_HASH));
-            change(Key::Account(account.hashed), before.unwrap_or_default());
-            for slot in account.slots.values() {
-                change(Key::Slot(account.hashed, slot.hashed), encode_value(slot.before));
+            change(Key::Account(*address), digest(&account.hashed, None), before.unwrap_or_default());
+            for (slot, value) in &account.slots {
+                let digest = digest(&account.hashed, Some(&value.hashed));
+                change(Key::Slot(*address, *slot), digest, encode_value(value.before));
             }
         }
         rows.sort_unstable();
         // The first key is in the row's key too.
-        let most = PIECE - row_key(0, &[SLOT; 65]).len() - 8;
+        let most = PIECE - row_key(0, &[SLOT; 53]).len() - 8;
         let (mut piece, mut first) = (Vec::with_capacity(PIECE), None);
         for (key, value) in &rows {
             if piece.len() + key.len() + 1 + value.len() > most

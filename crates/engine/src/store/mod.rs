@@ -8,6 +8,7 @@ mod commit;
 mod history;
 mod log;
 mod logs;
+mod pack;
 mod runs;
 mod snapshot;
 mod tables;

@@ -1,13 +1,14 @@
 //! Indexes whose keys come in no order, written in order all the same: each commit adds a sorted run, and runs are merged.
 //!
 //! ```text
-//!   entry: digest of the key (16 bytes), value (8 bytes); a key may have several values
+//!   entry: digest of the key (8 bytes), value (as many bytes as the index needs); a key may have several values
 //!   commit -> run; four runs of one level -> one of the next, unless it would be long
 //! ```
 //!
 //! A row of a B-tree for each entry costs a page of its own, read, copied and written, as soon as the tree is larger than what
-//! is written at once. A run takes a page for 168 entries; merging writes each entry a few times. A search looks into every
-//! run: a dozen on a young chain, then one more for each [`LONGEST`] entries or fewer.
+//! is written at once. A run takes a page for hundreds of entries; merging writes each entry a few times. A search looks into
+//! every run: a dozen on a young chain, then one more for each [`LONGEST`] entries or fewer. Keys may share a digest, so whoever
+//! finds a value looks whether it is the key's.
 
 use super::tables::{Bytes2Bytes, Reader};
 use crate::error::StoreError;
@@ -18,26 +19,25 @@ pub(super) const RUNS: Bytes2Bytes = TableDefinition::new("runs");
 /// index, run u64 -> level u8, entries u64, last height u64.
 pub(super) const RUN_LIST: Bytes2Bytes = TableDefinition::new("run_list");
 
-/// Bytes of an entry.
-const ENTRY: usize = 24;
-/// Entries of a row: with its key and the page's header it fills a page of 4,096 bytes.
-const ROW: usize = 168;
+/// Bytes of entries in a row: with its key and the page's header it fills a page of 4,096 bytes.
+const ROW: usize = 4_040;
 /// Runs of one level that are merged.
 const FAN: usize = 4;
 /// Most entries of a merged run: merging it takes some 50 ms.
 const LONGEST: u64 = 1 << 20;
 
 /// The beginning of a hash.
-pub(super) type Digest = [u8; 16];
+pub(super) type Digest = [u8; 8];
 
-type Entry = [u8; ENTRY];
+/// Digest and value, as one number: entries sort as their bytes do.
+pub(super) type Entry = u128;
 
 /// What an index finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Index {
     /// Hash of a transaction -> height (40 bits), position in the block (24 bits).
     Transactions = 0,
-    /// Key of an account or slot -> height of a block that changed it.
+    /// Key of an account or slot -> height (40 bits) of a block that changed it.
     History = 1,
 }
 
@@ -53,22 +53,51 @@ pub(super) struct Run {
 }
 
 /// An entry.
-pub(super) fn entry(digest: Digest, value: u64) -> Entry {
-    let mut entry = [0; ENTRY];
-    entry[..16].copy_from_slice(&digest);
-    entry[16..].copy_from_slice(&value.to_be_bytes());
-    entry
+pub(super) const fn entry(digest: Digest, value: u64) -> Entry {
+    (u64::from_be_bytes(digest) as u128) << 64 | value as u128
 }
 
 impl Index {
+    /// Bytes of a value.
+    const fn value_bytes(self) -> usize {
+        match self {
+            Self::Transactions => 8,
+            Self::History => 5,
+        }
+    }
+
+    /// Bytes of an entry.
+    const fn entry_bytes(self) -> usize {
+        8 + self.value_bytes()
+    }
+
+    fn put(self, entry: Entry, out: &mut Vec<u8>) {
+        let bytes = entry.to_be_bytes();
+        out.extend_from_slice(&bytes[..8]);
+        out.extend_from_slice(&bytes[16 - self.value_bytes()..]);
+    }
+
+    fn read(self, bytes: &[u8]) -> Entry {
+        let (digest, value) = bytes.split_at(8);
+        let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | u128::from(*byte));
+        number(digest) << 64 | number(value)
+    }
+
     fn run_key(self, number: u64) -> [u8; 9] {
         let mut key = [self as u8; 9];
         key[1..].copy_from_slice(&number.to_be_bytes());
         key
     }
 
-    fn row_key(self, number: u64, entry: &[u8]) -> Vec<u8> {
-        [self.run_key(number).as_slice(), entry].concat()
+    fn row_key(self, number: u64, entry: Entry) -> Vec<u8> {
+        let mut key = self.run_key(number).to_vec();
+        self.put(entry, &mut key);
+        key
+    }
+
+    /// The keys below and above those of a run's rows.
+    fn rows_of(self, number: u64) -> (Vec<u8>, Vec<u8>) {
+        (self.run_key(number).to_vec(), self.row_key(number, Entry::MAX))
     }
 
     /// The runs, oldest first.
@@ -95,18 +124,30 @@ impl Index {
         from: u64,
     ) -> Result<Option<u64>, StoreError> {
         let wanted = entry(digest, from);
-        let (low, at) = (self.row_key(run.number, &[]), self.row_key(run.number, &wanted));
+        let ((low, high), at) = (self.rows_of(run.number), self.row_key(run.number, wanted));
         // It is in the last row that begins at or below it, or begins the next one.
         if let Some(row) = table.range::<&[u8]>(low.as_slice()..=at.as_slice())?.next_back() {
             let row = row?.1;
-            let entries = row.value().as_chunks::<ENTRY>().0;
-            if let Some(found) = entries.get(entries.partition_point(|entry| *entry < wanted)) {
+            let (bytes, each) = (row.value(), self.entry_bytes());
+            let nth = |nth: usize| bytes.get(nth * each..(nth + 1) * each).map(|bytes| self.read(bytes));
+            let (mut first, mut end) = (0, bytes.len() / each);
+            while first < end {
+                let middle = usize::midpoint(first, end);
+                if nth(middle).is_some_and(|entry| entry < wanted) {
+                    first = middle + 1;
+                } else {
+                    end = middle;
+                }
+            }
+            if let Some(found) = nth(first) {
                 return Ok(value_of(found, digest));
             }
         }
-        let high = self.row_key(run.number, &[0xff; ENTRY]);
         match table.range::<&[u8]>(at.as_slice()..=high.as_slice())?.next() {
-            Some(row) => Ok(row?.1.value().first_chunk().and_then(|found| value_of(found, digest))),
+            Some(row) => {
+                let row = row?.1;
+                Ok(row.value().get(..self.entry_bytes()).and_then(|found| value_of(self.read(found), digest)))
+            }
             None => Ok(None),
         }
     }
@@ -132,7 +173,9 @@ impl Index {
                 break;
             }
             for run in runs.split_off(runs.len() - (FAN - 1)) {
-                self.take(&mut table, run, &mut entries)?;
+                self.take(&mut table, run, |row| {
+                    entries.extend(row.chunks_exact(self.entry_bytes()).map(|entry| self.read(entry)));
+                })?;
                 list.remove(self.run_key(run.number).as_slice())?;
             }
             level += 1;
@@ -140,24 +183,27 @@ impl Index {
         // Sorting notices that most of them are sorted already.
         entries.sort();
         let number = runs.last().map_or(0, |run| run.number + 1);
-        for row in entries.chunks(ROW) {
-            table.insert(self.row_key(number, &row[0]).as_slice(), row.as_flattened())?;
+        let mut row = Vec::with_capacity(ROW);
+        for chunk in entries.chunks(ROW / self.entry_bytes()) {
+            row.clear();
+            chunk.iter().for_each(|entry| self.put(*entry, &mut row));
+            table.insert(self.row_key(number, chunk[0]).as_slice(), row.as_slice())?;
         }
         let row = [[level].as_slice(), &(entries.len() as u64).to_be_bytes(), &last.to_be_bytes()].concat();
         list.insert(self.run_key(number).as_slice(), row.as_slice())?;
         Ok(())
     }
 
-    /// Moves the rows of a run to the end of `entries`.
+    /// Removes the rows of a run, after `each` has seen them.
     fn take(
         self,
         table: &mut redb::Table<'_, &'static [u8], &'static [u8]>,
         run: Run,
-        entries: &mut Vec<Entry>,
+        mut each: impl FnMut(&[u8]),
     ) -> Result<(), StoreError> {
-        let (low, high) = (self.row_key(run.number, &[]), self.row_key(run.number, &[0xff; ENTRY]));
+        let (low, high) = self.rows_of(run.number);
         table.retain_in::<&[u8], _>(low.as_slice()..=high.as_slice(), |_, row| {
-            entries.extend_from_slice(row.as_chunks::<ENTRY>().0);
+            each(row);
             false
         })?;
         Ok(())
@@ -172,16 +218,16 @@ impl Index {
         }
         let mut table = transaction.open_table(RUNS)?;
         for run in old {
-            self.take(&mut table, run, &mut Vec::new())?;
+            self.take(&mut table, run, |_| {})?;
             list.remove(self.run_key(run.number).as_slice())?;
         }
         Ok(())
     }
 }
 
-fn value_of(found: &Entry, digest: Digest) -> Option<u64> {
-    let (key, value) = found.split_first_chunk::<16>()?;
-    (*key == digest).then(|| value.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+fn value_of(found: Entry, digest: Digest) -> Option<u64> {
+    // What is left of an equal digest is nothing.
+    u64::try_from(found ^ entry(digest, 0)).ok()
 }
 
 #[cfg(test)]
@@ -195,7 +241,7 @@ mod tests {
     }
 
     fn digest(key: u8) -> Digest {
-        alloy::primitives::keccak256([key])[..16].try_into().unwrap()
+        alloy::primitives::keccak256([key])[..8].try_into().unwrap()
     }
 
     /// Adds one commit's entries.
@@ -259,7 +305,8 @@ mod tests {
         let transaction = database.begin_read().unwrap();
         let runs = Index::History.runs(&transaction.open_table(RUN_LIST).unwrap()).unwrap();
         let table = transaction.open_table(RUNS).unwrap();
-        let rows: u64 = runs.iter().map(|run| run.entries.div_ceil(ROW as u64)).sum();
+        let in_a_row = (ROW / Index::History.entry_bytes()) as u64;
+        let rows: u64 = runs.iter().map(|run| run.entries.div_ceil(in_a_row)).sum();
         assert_eq!(redb::ReadableTableMetadata::len(&table).unwrap(), rows);
         assert!(runs[0].last > 40 && runs[0].last <= 56, "{runs:?}");
     }

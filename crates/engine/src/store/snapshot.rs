@@ -3,7 +3,8 @@
 use super::{
     history::CHANGES,
     log::LogView,
-    runs::{Digest, Index, RUN_LIST, RUNS, Run},
+    pack::unpack,
+    runs::{Index, RUN_LIST, RUNS, Run},
     tables::{
         BLOCKS, Bytes2Bytes, CODES, HEADERS, HEIGHTS, Height2Bytes, Height2Pieces, LOGS, LogKey, META, OUTCOMES,
         Outcome, POSTINGS, PairKey, RECEIPTS, Reader, SEGMENTS, SegmentRow,
@@ -112,6 +113,7 @@ impl Snapshot {
     pub(crate) fn block(&self, height: u64) -> Result<Option<RecoveredBlock>, StoreError> {
         let table = "blocks";
         let Some(row) = joined(&self.blocks, height)? else { return Ok(None) };
+        let row = unpack(&row, table)?;
         let hash = self.hash(height)?.ok_or(StoreError::Absent { table: "headers" })?;
         let mut reader = Reader { rest: &row, table };
         let count = u32::from_be_bytes(reader.take()?);
@@ -122,23 +124,31 @@ impl Snapshot {
     }
 
     pub(crate) fn receipts(&self, height: u64) -> Result<Option<Vec<OpReceipt>>, StoreError> {
+        let table = "receipts";
         let Some(row) = joined(&self.receipts, height)? else { return Ok(None) };
-        Vec::decode(&mut row.as_slice()).map(Some).map_err(|_| StoreError::Row { table: "receipts" })
+        Vec::decode(&mut unpack(&row, table)?.as_slice()).map(Some).map_err(|_| StoreError::Row { table })
     }
 
     pub(crate) fn outcome(&self, height: u64) -> Result<Option<Outcome>, StoreError> {
         self.outcomes.get(height)?.map(|row| Outcome::decode(row.value())).transpose()
     }
 
-    /// Height and position of a transaction.
-    pub(crate) fn transaction(&self, hash: &B256) -> Result<Option<(u64, usize)>, StoreError> {
-        let mut digest = Digest::default();
-        digest.copy_from_slice(&hash[..16]);
+    /// Height and position of a transaction; `is_it` tells whether a place holds it, since others may share its digest.
+    pub(crate) fn transaction(
+        &self,
+        hash: &B256,
+        mut is_it: impl FnMut(u64, usize) -> Result<bool, StoreError>,
+    ) -> Result<Option<(u64, usize)>, StoreError> {
+        let digest = hash.first_chunk().copied().unwrap_or_default();
         // Clients ask for what is new.
         for run in self.transaction_runs.iter().rev() {
-            if let Some(found) = Index::Transactions.find(&self.runs, *run, digest, 0)? {
-                let index = usize::try_from(found & 0xff_ffff).unwrap_or(usize::MAX);
-                return Ok(Some((found >> 24, index)));
+            let mut from = 0;
+            while let Some(found) = Index::Transactions.find(&self.runs, *run, digest, from)? {
+                let (height, index) = (found >> 24, usize::try_from(found & 0xff_ffff).unwrap_or(usize::MAX));
+                if is_it(height, index)? {
+                    return Ok(Some((height, index)));
+                }
+                from = found.saturating_add(1);
             }
         }
         Ok(None)

@@ -22,7 +22,7 @@ pub(crate) type PairKey = (u64, u32, u64);
 pub(crate) type SegmentRow = (u64, u32, u64);
 
 /// Version of this layout.
-pub(crate) const LAYOUT: u64 = 4;
+pub(crate) const LAYOUT: u64 = 5;
 
 /// Bytes of a piece: with its key and the page's header one fills a page of 4,096 bytes. A longer row would take a power of two
 /// of pages, up to half of them empty, which are written with each commit and stay on disk.
@@ -33,9 +33,9 @@ pub(crate) const PIECE: usize = 4_064;
 pub(crate) const META: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("meta");
 /// height -> hash, header RLP.
 pub(crate) const HEADERS: Height2Bytes = TableDefinition::new("headers");
-/// height, piece -> sender count u32, senders, block RLP.
+/// height, piece -> sender count u32, senders, block RLP; compressed, see [`super::pack`].
 pub(crate) const BLOCKS: Height2Pieces = TableDefinition::new("blocks");
-/// height, piece -> RLP list of receipts, without blooms.
+/// height, piece -> RLP list of receipts, without blooms; compressed.
 pub(crate) const RECEIPTS: Height2Pieces = TableDefinition::new("receipts");
 /// height -> [`Outcome`].
 pub(crate) const OUTCOMES: Height2Bytes = TableDefinition::new("outcomes");

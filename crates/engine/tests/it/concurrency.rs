@@ -9,13 +9,24 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 #[test]
 fn a_reader_never_sees_half_a_block() {
+    readers_and_a_builder(Duration::ZERO);
+}
+
+#[test]
+fn blocks_become_final_and_are_read_while_others_are_written() {
+    readers_and_a_builder(Duration::from_nanos(1));
+}
+
+/// The engine writes final blocks with the first one that is final after so long.
+fn readers_and_a_builder(sync_interval: Duration) {
     let dir = tempfile::tempdir().unwrap();
-    let config = Config { cached_accounts: 64, cached_slots: 64, ..config(dir.path(), 4) };
-    let engine = Engine::open(config).unwrap();
+    let config = Config { cached_accounts: 64, cached_slots: 64, sync_interval, ..config(dir.path(), 4) };
+    let engine = Engine::open(config.clone()).unwrap();
     let (done, reads) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         for at in [BlockRef::Final, BlockRef::Pending] {
@@ -29,6 +40,17 @@ fn a_reader_never_sees_half_a_block() {
                         assert_eq!(view.storage_at(STORE, U256::from(slot)).unwrap(), U256::from(height));
                     }
                     assert_eq!(view.nonce(signer(0).address()).unwrap(), height * 3);
+                    let written = engine.synced();
+                    let (head, hash) = engine.head();
+                    for known in [head, written, written.saturating_sub(1), head.min(written + 1)] {
+                        let block = engine.block_at(known).unwrap().unwrap();
+                        assert_eq!(block.height().get(), known);
+                        assert!(known < head || block.hash() == hash);
+                        assert_eq!(engine.state(BlockRef::Height(known)).unwrap().hash(), block.hash());
+                        for transaction in block.transactions() {
+                            assert_eq!(engine.transaction(&transaction.tx_hash()).unwrap().unwrap().height, known);
+                        }
+                    }
                     reads.fetch_add(1, Ordering::Relaxed);
                 }
             });
@@ -46,7 +68,13 @@ fn a_reader_never_sees_half_a_block() {
         }
         done.store(true, Ordering::Relaxed);
     });
+    let (head, synced) = (engine.head(), engine.synced());
+    assert!(if sync_interval.is_zero() { synced == head.0 } else { synced > 0 }, "{synced} of {}", head.0);
     engine.check_state().unwrap();
+    assert_eq!(engine.synced(), head.0);
+    // Nobody holds the directory any more.
+    drop(engine);
+    assert_eq!(Engine::open(config).unwrap().head(), head);
 }
 
 #[test]

@@ -71,8 +71,9 @@ fn a_killed_process_keeps_what_it_synced_and_takes_the_rest_again() {
     let told = told.lines().filter_map(|line| line.split("final ").nth(1)?.split_once(' '));
     let told: Vec<(u64, B256)> = told.map(|(synced, hash)| (synced.parse().unwrap(), hash.parse().unwrap())).collect();
     let synced: Vec<u64> = told.iter().map(|(synced, _)| *synced).collect();
-    let by_count = (1..=21u64).map(|height| height / 16 * 16);
-    assert_eq!(synced, by_count.chain([21, 21]).collect::<Vec<_>>());
+    // Sixteen are written, beside those that follow: how many of these come along is up to the machine.
+    assert!(synced.is_sorted() && synced.iter().all(|synced| matches!(synced, 0 | 16..=21)), "{synced:?}");
+    assert_eq!((&synced[..15], &synced[21..]), ([0; 15].as_slice(), [21, 21].as_slice()));
 
     let engine = Engine::open(config(dir.path(), 4)).unwrap();
     assert_eq!(engine.head(), (21, told[20].1), "the last block was not written");

@@ -76,7 +76,7 @@ pub(crate) fn config(path: &Path, accounts: u64) -> Config {
     Config::new(path.to_owned(), genesis(accounts))
 }
 
-/// As [`config`], of an engine that writes sixteen final blocks together, and none because of its age.
+/// As [`config`], of an engine that writes sixteen final blocks together or more, and none because of its age.
 pub(crate) fn seldom(path: &Path, accounts: u64) -> Config {
     Config { sync_interval: Duration::from_secs(3_600), ..config(path, accounts) }
 }
