@@ -13,7 +13,11 @@ pub(crate) fn describe() {
         "Time to run a block's transactions, receipts included"
     );
     describe_histogram!("baton_engine_seal_seconds", Unit::Seconds, "Time to compute a block's roots");
-    describe_histogram!("baton_engine_finalize_seconds", Unit::Seconds, "Time to make blocks final, writing included");
+    describe_histogram!(
+        "baton_engine_finalize_seconds",
+        Unit::Seconds,
+        "Time to make blocks final; it includes writing only when too many wait"
+    );
     describe_histogram!("baton_engine_write_seconds", Unit::Seconds, "Time to write final blocks to the disk");
     describe_counter!("baton_engine_transactions_total", "Transactions in executed blocks");
     describe_counter!("baton_engine_gas_total", "Gas used in executed blocks");

@@ -179,13 +179,14 @@ impl Process {
         let state = self.evm.ctx.journaled_state.finalize();
         let recorder = &self.evm.ctx.journaled_state.database;
         let mut changes = Changes::default();
+        changes.accounts.reserve(state.len());
         for (address, account) in state {
             if !account.is_touched() {
                 continue;
             }
-            let before = match recorder.accounts.get(&address) {
-                Some(before) => *before,
-                None => None,
+            let (hashed, before) = match recorder.accounts.get(&address) {
+                Some(known) => (known.hashed, known.before),
+                None => (keccak256(address), None),
             };
             // An account destroyed in the last transaction that touched it keeps its old contents until it is loaded again.
             let gone = account.is_selfdestructed_locally() || account.info.is_empty();
@@ -209,7 +210,7 @@ impl Process {
             {
                 changes.codes.insert(account_after.code_hash, code);
             }
-            changes.accounts.insert(address, AccountChange { hashed: keccak256(address), before, after, slots });
+            changes.accounts.insert(address, AccountChange { hashed, before, after, slots });
         }
         let root_before = recorder.view.outcome().withdrawals_root;
         let withdrawals_root = changes

@@ -299,11 +299,19 @@ impl DatabaseRef for StateView {
     }
 }
 
+/// An account that was read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    /// keccak256 of the address.
+    pub(crate) hashed: B256,
+    pub(crate) before: Option<Account>,
+}
+
 /// A view through which one block executes; it remembers what it read, which is what the block's changes start from.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     pub(crate) view: StateView,
-    pub(crate) accounts: alloy::primitives::map::AddressMap<Option<Account>>,
+    pub(crate) accounts: alloy::primitives::map::AddressMap<Known>,
     pub(crate) slots: alloy::primitives::map::HashMap<(Address, U256), U256>,
     /// The view's trie; what [`Self::warm`] loaded is in its memory.
     pub(crate) trie: Trie<AccountLeaf>,
@@ -332,7 +340,8 @@ impl Recorder {
         keys.dedup();
         let hashed: Vec<B256> = keys.iter().map(|(hashed, _)| *hashed).collect();
         let values = self.trie.warm(&hashed, &*self.view.base.snapshot, height, AccountLeaf::account)?;
-        self.accounts.extend(keys.into_iter().zip(values).map(|((_, address), value)| (address, value)));
+        let known = keys.into_iter().zip(values);
+        self.accounts.extend(known.map(|((hashed, address), before)| (address, Known { hashed, before })));
         Ok(())
     }
 }
@@ -342,11 +351,11 @@ impl Database for Recorder {
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, StoreError> {
         let account = match self.accounts.get(&address) {
-            Some(account) => *account,
+            Some(known) => known.before,
             None => {
-                let account = self.view.account(address)?;
-                self.accounts.insert(address, account);
-                account
+                let before = self.view.account(address)?;
+                self.accounts.insert(address, Known { hashed: keccak256(address), before });
+                before
             }
         };
         Ok(account.map(|account| account.info()))
