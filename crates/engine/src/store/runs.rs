@@ -123,6 +123,11 @@ impl Index {
         digest: Digest,
         from: u64,
     ) -> Result<Option<u64>, StoreError> {
+        // Above all values that fit.
+        let bits = u32::try_from(8 * self.value_bytes()).unwrap_or(u32::MAX);
+        if from.checked_shr(bits).is_some_and(|above| above != 0) {
+            return Ok(None);
+        }
         let wanted = entry(digest, from);
         let ((low, high), at) = (self.rows_of(run.number), self.row_key(run.number, wanted));
         // It is in the last row that begins at or below it, or begins the next one.
