@@ -17,7 +17,7 @@ use commonware_utils::{Acknowledgement as _, acknowledgement::Exact};
 use std::{collections::VecDeque, num::NonZeroUsize, sync::Arc};
 use tokio::sync::mpsc;
 
-/// Blocks handed over and not yet acknowledged: several times as many as a chain keeps before it makes them survive a crash.
+/// Blocks handed over and not yet acknowledged: twice as many as a chain keeps before it makes them survive a crash.
 pub(crate) const PENDING: NonZeroUsize = commonware_utils::NZUsize!(64);
 
 type Delivered = (Block, Exact);

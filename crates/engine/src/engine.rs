@@ -63,8 +63,9 @@ pub(crate) struct Shared {
     writing: Mutex<Instant>,
 }
 
-/// Written blocks that are kept as they were decoded: who asks for a transaction asks for its block, its receipt and the next one.
-const CACHED_BLOCKS: usize = 8;
+/// Written blocks that are kept as they were executed or decoded: who asks for a transaction asks for its block, its receipt and the
+/// next one.
+const CACHED_BLOCKS: usize = 16;
 
 /// Final blocks from which on they are written, whenever that was done last.
 const WRITE_FROM: usize = 16;
@@ -499,6 +500,9 @@ impl Shared {
         self.store.commit(&blocks, base.oldest)?;
         let written = Base::written(self.store.snapshot()?, Some(top))?;
         let height = written.height;
+        for block in base.unwritten.iter().rev() {
+            self.caches.blocks.lock().put(block.height(), block.block.clone());
+        }
         let before = {
             let mut tree = self.tree.write();
             let since: Vec<_> = tree.base.unwritten.iter().filter(|it| it.height() > height).cloned().collect();
