@@ -23,7 +23,7 @@ use std::{
 };
 
 /// Size at which the file is rewritten.
-pub(crate) const ROTATE_BYTES: u64 = 32 * 1024 * 1024;
+pub(crate) const ROTATE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// First byte of a fate.
 const FATE: u8 = 0;

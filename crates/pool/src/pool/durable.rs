@@ -6,6 +6,7 @@
 use super::{Pool, waiting::Waiting};
 use crate::journal::{Content, Journal, Record};
 use alloy::primitives::B256;
+use rayon::prelude::*;
 use std::sync::Arc;
 
 impl Pool {
@@ -22,7 +23,9 @@ impl Pool {
                 false
             })
         };
-        let again: Vec<_> = content.waiting.into_iter().filter(|it| !is_final(&it.hash)).collect();
+        // The journal is rewritten now and then, so that most of what it holds has long been in blocks.
+        let waiting = content.waiting.into_par_iter();
+        let again: Vec<_> = self.shared.recovery.install(|| waiting.filter(|it| !is_final(&it.hash)).collect());
         let raw: Vec<_> = again.iter().map(|it| it.raw.clone()).collect();
         let results = self.take_all(&raw, |place| again[place].local);
         let mut admitted = 0;
