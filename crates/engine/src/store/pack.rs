@@ -9,7 +9,7 @@ use crate::error::StoreError;
 /// Cheap enough to go unnoticed beside the write itself; higher levels gain a percent on what is mostly noise.
 const LEVEL: i32 = 1;
 
-/// Most bytes a row has before: far above what a block's limits allow.
+/// Most bytes a row has before, far above what a block's limits allow: more is not written, since it would not be read.
 const MOST: usize = 1 << 28;
 
 /// Compresses rows.
@@ -21,7 +21,8 @@ impl Packer {
     }
 
     pub(super) fn pack(&mut self, row: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let length = u32::try_from(row.len()).unwrap_or(u32::MAX);
+        let fits = u32::try_from(row.len()).ok().filter(|_| row.len() <= MOST);
+        let length = fits.ok_or_else(|| StoreError::Compression(std::io::ErrorKind::FileTooLarge.into()))?;
         let frame = self.0.compress(row).map_err(StoreError::Compression)?;
         Ok([length.to_be_bytes().as_slice(), &frame].concat())
     }
@@ -56,5 +57,6 @@ mod tests {
             }
         }
         assert!(unpack(b"abc", "blocks").is_err());
+        assert!(matches!(packer.pack(&vec![0; MOST + 1]), Err(StoreError::Compression(_))));
     }
 }

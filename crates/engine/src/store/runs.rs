@@ -77,10 +77,12 @@ impl Index {
         out.extend_from_slice(&bytes[16 - self.value_bytes()..]);
     }
 
+    /// Inverse of [`Self::put`], of as many bytes.
     fn read(self, bytes: &[u8]) -> Entry {
-        let (digest, value) = bytes.split_at(8);
-        let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | u128::from(*byte));
-        number(digest) << 64 | number(value)
+        let mut entry = [0; 16];
+        entry[..8].copy_from_slice(&bytes[..8]);
+        entry[16 - self.value_bytes()..].copy_from_slice(&bytes[8..]);
+        Entry::from_be_bytes(entry)
     }
 
     fn run_key(self, number: u64) -> [u8; 9] {
